@@ -1,0 +1,141 @@
+"""A Case says what all peers do and which hardships strike: everything that is needed to run it again.
+
+Payloads are kept as (unit, repeat), so that two megabytes of `a` stay two numbers on screen, in a file and while
+shrinking. Steps of one Script are played in order; which Step comes next is decided by the handler's own reads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from handshaker.harness import codec
+from handshaker.harness.errors import did_you_mean
+
+__all__ = ["ACTIONS", "EFFECTS", "POINTS", "Case", "Fault", "Script", "Step", "show_bytes"]
+
+ACTIONS: Final = {
+    "send": "send a segment of bytes",
+    "expect": "wait until `size` bytes of reply have arrived in all, at most `seconds`",
+    "pause": "stay silent for `seconds`",
+    "half-close": "end the sending direction (FIN); go on reading",
+    "close": "close both directions",
+    "reset": "abort the connection (RST)",
+    "stop-reading": "stop taking reply bytes; the handler's send buffer fills after `size` more bytes",
+    "resume-reading": "take reply bytes again",
+}
+
+EXCEPTIONS: Final = (
+    "ValueError", "OSError", "TimeoutError", "ConnectionResetError", "BrokenPipeError",
+    "SystemExit", "KeyboardInterrupt", "GeneratorExit", "BaseException",
+)  # fmt: skip
+
+POINTS: Final[dict[str, tuple[str, ...]]] = {
+    **{f"{hook}.{edge}": EXCEPTIONS for hook in ("setup", "handle", "finish") for edge in ("enter", "leave")},
+    "verify_request": ("false", *EXCEPTIONS),
+    "get_request": EXCEPTIONS,
+    "handle_error": EXCEPTIONS,
+    "recv": ("short", "TimeoutError", "ConnectionResetError", "OSError"),
+    "send": ("short", "TimeoutError", "ConnectionResetError", "BrokenPipeError", "OSError"),
+}
+
+EFFECTS: Final = tuple(sorted({effect for effects in POINTS.values() for effect in effects}))
+
+_SHOWN_BYTES_MAX: Final = 60
+
+
+def show_bytes(data: bytes, repeat: int = 1, *, limit: int = _SHOWN_BYTES_MAX) -> str:
+    """*data* as a short Python expression: escaped, cut after *limit* bytes, with its repeat count."""
+    text = repr(data) if len(data) <= limit else f"{data[:limit]!r}... ({len(data):,} bytes)"
+    return text if repeat == 1 else f"{text} * {repeat:,}"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Step:
+    """One action of a peer. `data` repeated `repeat` times is sent; `seconds` and `size` belong to the waiting actions."""
+
+    action: str
+    data: bytes = b""
+    repeat: int = 1
+    seconds: float = 0.0
+    size: int = 0
+
+    def __post_init__(self) -> None:
+        if self.action not in ACTIONS:
+            raise ValueError(f"unknown action {self.action!r}; {did_you_mean(self.action, ACTIONS)}")
+        if self.repeat < 0 or self.size < 0 or not 0 <= self.seconds < 1e9:
+            raise ValueError(f"repeat, size and seconds of {self.action!r} must not be negative or endless")
+
+    @property
+    def payload(self) -> bytes:
+        """The bytes that this Step sends."""
+        return self.data * self.repeat if self.repeat != 1 else self.data
+
+    def __repr__(self) -> str:
+        if self.action == "send":
+            return f"send({show_bytes(self.data, self.repeat)})"
+        arguments = [f"{self.size} bytes"] if self.size else []
+        arguments += [f"{self.seconds:g} s"] if self.seconds else []
+        return f"{self.action}({', '.join(arguments)})"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Script:
+    """The ordered Steps of one peer, which connects first. The first `early` Steps are played before it is accepted."""
+
+    steps: tuple[Step, ...] = ()
+    early: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.early <= len(self.steps):
+            raise ValueError(f"early must lie between 0 and {len(self.steps)}, the number of steps; found {self.early}")
+
+    @property
+    def payload(self) -> bytes:
+        """All bytes that this peer sends, in order."""
+        return b"".join(step.payload for step in self.steps if step.action == "send")
+
+    def __repr__(self) -> str:
+        steps = [repr(step) for step in self.steps]
+        if self.early:
+            steps.insert(self.early, "(accepted)")
+        return "connect, " + ", ".join(steps) if steps else "connect"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Fault:
+    """Injected hardship: the `nth` time that `point` is reached in this Case, `effect` happens there."""
+
+    point: str
+    effect: str
+    nth: int = 1
+
+    def __post_init__(self) -> None:
+        if self.point not in POINTS:
+            raise ValueError(f"unknown fault point {self.point!r}; {did_you_mean(self.point, POINTS)}")
+        if self.effect not in POINTS[self.point]:
+            raise ValueError(f"{self.point} cannot suffer {self.effect!r}; {did_you_mean(self.effect, POINTS[self.point])}")
+        if self.nth < 1:
+            raise ValueError(f"nth counts from 1; found {self.nth}")
+
+    def __repr__(self) -> str:
+        return f"{self.point} #{self.nth}: {self.effect}"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Case:
+    """The Scripts of all peers, served one after another, and the Faults: everything needed to run it again."""
+
+    scripts: tuple[Script, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    transport: str = "tcp"
+
+    @property
+    def digest(self) -> str:
+        """Twelve hexadecimal digits, the same for equal Cases everywhere."""
+        return codec.digest(self)
+
+    def __repr__(self) -> str:
+        parts = [f"peer {number}: {script!r}" for number, script in enumerate(self.scripts)]
+        parts += [f"fault {fault!r}" for fault in self.faults]
+        return f"Case({'; '.join(parts)})"

@@ -1,0 +1,60 @@
+"""What a kind of handler promises, as tables; no actions inside.
+
+`LIFECYCLE` is the life of one handler instance as the documentation of `socketserver` and its code tell it
+(Lib/socketserver.py, BaseRequestHandler.__init__): a missing key is an illegal step. `SERVER_PATH` is the same for
+one request on its way through a plain server (Lib/socketserver.py, BaseServer._handle_request_noblock).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["BUFFERED_READER", "BUFFERED_WRITER", "LIFECYCLE", "SERVER_PATH", "Contract"]
+
+LIFECYCLE: Final[dict[str, dict[str, str]]] = {
+    "new": {"setup.enter": "setting up"},
+    "setting up": {"setup.leave": "ready", "setup.raise": "dead"},
+    "ready": {"handle.enter": "handling"},
+    "handling": {"handle.leave": "handled", "handle.raise": "handled"},
+    "handled": {"finish.enter": "finishing"},
+    "finishing": {"finish.leave": "dead", "finish.raise": "dead"},
+    "dead": {},
+}
+
+SERVER_PATH: Final[dict[str, dict[str, str]]] = {
+    "idle": {"get_request.leave": "got", "get_request.raise": "idle"},
+    "got": {"verify_request.leave": "verified", "verify_request.raise": "stopped"},
+    "verified": {"process_request.enter": "processing", "shutdown_request.enter": "shutting down"},
+    "processing": {"finish_request.enter": "finishing"},
+    "finishing": {"finish_request.leave": "finished", "finish_request.raise": "failed"},
+    "finished": {"shutdown_request.enter": "shutting down"},
+    "failed": {"handle_error.enter": "reporting", "shutdown_request.enter": "shutting down"},
+    "reporting": {"handle_error.leave": "finished", "handle_error.raise": "stopped"},
+    "shutting down": {"close_request.enter": "closing", "shutdown_request.raise": "failed"},
+    "closing": {"close_request.leave": "idle", "close_request.raise": "failed"},
+    "stopped": {},
+}
+
+BUFFERED_READER: Final = ("read", "read1", "readinto", "readinto1", "readline", "readlines", "readable", "close", "closed")
+BUFFERED_WRITER: Final = ("write", "writelines", "flush", "writable", "close", "closed")
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What is known and declared about one target, so that only what it can break is judged.
+
+    `kind` is base, stream or datagram. `overrides` names the framework methods (of handler or server) that are
+    not the standard library's; rows that only such an override can break are skipped otherwise. `timeout` is the
+    handler's declared timeout in seconds. `allowed_exceptions` are qualified names, subclasses included.
+    """
+
+    kind: str = "stream"
+    overrides: tuple[str, ...] = ()
+    timeout: float | None = None
+    wbufsize: int = 0
+    rbufsize: int = -1
+    nagle_disabled: bool = False
+    stateless: bool = False
+    allowed_exceptions: tuple[str, ...] = ()
+    example: bytes = b""

@@ -1,0 +1,1 @@
+"""Reporters: each consumes Notices and writes one format."""

@@ -1,0 +1,1 @@
+"""How Cases are drawn: one description of the traffic, two drivers that draw it."""

@@ -1,0 +1,1 @@
+"""Deliberately bad handlers, each named after the invariant it breaks, each beside a repaired twin."""
