@@ -1,0 +1,121 @@
+"""Virtual time: a second of silence costs nothing, and the same Case always reads the same clock.
+
+While a run is in progress, the functions of the `time` module read and move this clock in the thread that plays the
+Case; everywhere else they are the real ones. A handler that polls the clock without waiting makes it move, faster the
+longer it polls: a busy wait ends after a bounded number of turns, as it would in real time.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from handshaker.harness.recorder import RUN
+
+__all__ = ["CLOCK", "EPOCH_S", "VirtualClock", "rebind", "virtual_time"]
+
+EPOCH_S: Final = 1_700_000_000.0
+_POLL_S: Final = 1e-6
+_IMPATIENT_POLLS: Final = 1_000
+_IMPATIENT_POLL_S: Final = 0.01
+
+
+class VirtualClock:
+    """Seconds since the case began, moved by waiting, never by the wall."""
+
+    __slots__ = ("now", "polls")
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """A new case begins."""
+        self.now = 0.0
+        self.polls = 0
+
+    def move(self, seconds: float) -> None:
+        """Let *seconds* go by."""
+        if seconds > 0:
+            self.now += seconds
+            self.polls = 0
+            if RUN.recorder is not None:
+                RUN.recorder.moved(self.now)
+
+    def read(self) -> float:
+        """The time now, as a handler that asks for it sees it."""
+        self.polls += 1
+        self.now += _POLL_S if self.polls < _IMPATIENT_POLLS else _IMPATIENT_POLL_S
+        return self.now
+
+
+CLOCK = VirtualClock()
+
+_real: dict[str, Callable[..., Any]] = {
+    name: getattr(time, name)
+    for name in ("sleep", "time", "monotonic", "perf_counter", "time_ns", "monotonic_ns", "perf_counter_ns")
+}
+
+
+def _ours() -> bool:
+    return RUN.active and threading.get_ident() == RUN.owner
+
+
+def _sleep(seconds: float) -> None:
+    if not _ours():
+        _real["sleep"](seconds)
+    elif seconds < 0:
+        raise ValueError("sleep length must be non-negative")
+    else:
+        RUN.emit((("network.sleep", RUN.connection, seconds), None))
+        CLOCK.move(seconds)
+
+
+def _reader(name: str, base: float) -> Callable[[], Any]:
+    real = _real[name]
+
+    def seconds() -> float:
+        return base + CLOCK.read() if _ours() else real()
+
+    def nanoseconds() -> int:
+        return int((base + CLOCK.read()) * 1e9) if _ours() else real()
+
+    return nanoseconds if name.endswith("_ns") else seconds
+
+
+_virtual: Final[dict[str, Callable[..., Any]]] = {
+    "sleep": _sleep,
+    **{name: _reader(name, EPOCH_S if name.startswith("time") else 1_000.0) for name in _real if name != "sleep"},
+}
+
+
+@contextmanager
+def virtual_time(modules: Iterable[str] = ()) -> Iterator[None]:
+    """While the block lasts, `time` is virtual for runs; also where the named *modules* imported its functions."""
+    undo = [_patch(time, name, function) for name, function in _virtual.items()]
+    undo += rebind(modules)
+    try:
+        yield
+    finally:
+        for put_back in reversed(undo):
+            put_back()
+
+
+def rebind(modules: Iterable[str]) -> list[Callable[[], None]]:
+    """Replace real time functions that *modules* hold under any name; returns what undoes it."""
+    by_real = {id(function): _virtual[name] for name, function in _real.items()}
+    undo = []
+    for module in filter(None, map(sys.modules.get, modules)):
+        for name, value in list(vars(module).items()):
+            if id(value) in by_real:
+                undo.append(_patch(module, name, by_real[id(value)]))
+    return undo
+
+
+def _patch(owner: Any, name: str, value: object) -> Callable[[], None]:
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    return lambda: setattr(owner, name, before)

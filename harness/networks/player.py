@@ -1,0 +1,154 @@
+"""The one engine of both networks: the handler's own operations pull the peer's Script, one Step at a time.
+
+When the handler reads and nothing is there, the next Step is played, in the same thread; so segment borders are exact and
+nothing waits. When the handler writes and has consumed all that was sent, Steps that end or hinder the connection are
+played first: that is how a peer resets between a request and its reply. Time goes by only while the handler waits.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final, Protocol
+
+from handshaker.harness.case import Script
+from handshaker.harness.networks.clock import CLOCK
+from handshaker.harness.recorder import RUN
+
+__all__ = ["Player", "Turn", "Wire"]
+
+
+class Turn(Enum):
+    """What came of asking the peer to go on."""
+
+    PLAYED = "a Step was played"
+    TIMED_OUT = "the peer is still waiting when the handler's patience ends"
+    OVER = "the peer will never do anything again"
+
+
+class Wire(Protocol):
+    """What a network does with a peer's Steps."""
+
+    def deliver(self, data: bytes) -> None:
+        """Bring one segment to the server's side."""
+
+    def half_close(self) -> None:
+        """End the peer's sending direction."""
+
+    def close(self) -> None:
+        """Close both directions of the peer's side."""
+
+    def reset(self) -> None:
+        """Abort the connection from the peer's side."""
+
+    def stop_reading(self, room: int) -> None:
+        """Take *room* more bytes of reply, then none."""
+
+    def resume_reading(self) -> None:
+        """Take reply bytes again."""
+
+    def received(self) -> int:
+        """How many bytes of reply have arrived at the peer."""
+
+
+# What the peer is like by now, as the `after` field of `network.stalled` tells it.
+_ENDS: Final = {"half-close": "half-closed", "close": "closed", "reset": "reset"}
+_PLAYED_BEFORE_A_WRITE: Final = frozenset({"half-close", "close", "reset", "stop-reading", "resume-reading"})
+
+
+class Player:
+    """One peer's way through its Script."""
+
+    __slots__ = ("_left", "_steps", "_wire", "number", "position", "state")
+
+    def __init__(self, number: int, script: Script, wire: Wire) -> None:
+        self.number = number
+        self.position = 0
+        self.state = "open"
+        self._steps = script.steps
+        self._wire = wire
+        self._left: float | None = None
+
+    @property
+    def unplayed(self) -> int:
+        """How many Steps are left."""
+        return len(self._steps) - self.position
+
+    def play_early(self, count: int) -> None:
+        """Play *count* Steps before the connection is accepted."""
+        while self.position < count and self.advance(None) is Turn.PLAYED:
+            pass
+
+    def advance(self, deadline: float | None) -> Turn:
+        """Play the next Step for a handler that waits until *deadline* (virtual seconds; None: for ever)."""
+        if self.position == len(self._steps):
+            return Turn.OVER
+        step = self._steps[self.position]
+        if step.action == "send":
+            self.position += 1
+            self._send(step.payload)
+        elif step.action == "pause":
+            return self._wait(step.seconds, deadline)
+        elif step.action == "expect":
+            return self._expect(step.size, step.seconds, deadline)
+        else:
+            self.position += 1
+            self._act(step.action, step.size)
+        return Turn.PLAYED
+
+    def before_write(self) -> None:
+        """The handler is about to write and has consumed its input: let the peer end or hinder the connection first."""
+        steps = self._steps
+        while self.position < len(steps):
+            step = steps[self.position]
+            if step.action in _PLAYED_BEFORE_A_WRITE:
+                self.position += 1
+                self._act(step.action, step.size)
+            elif step.action == "expect" and self._wire.received() >= step.size:
+                self._pass(("peer.expect", self.number, True))
+            else:
+                return
+
+    def _send(self, payload: bytes) -> None:
+        # A peer that has ended its sending direction cannot send: the Step is passed over, as `send()` would fail there.
+        if payload and self.state == "open":
+            RUN.emit((("peer.send", self.number), payload))
+            self._wire.deliver(payload)
+
+    def _act(self, action: str, size: int) -> None:
+        if self.state in ("closed", "reset") or (action == "half-close" and self.state != "open"):
+            return
+        RUN.emit(((f"peer.{action}", self.number), None))
+        if action == "stop-reading":
+            self._wire.stop_reading(size)
+        elif action == "resume-reading":
+            self._wire.resume_reading()
+        else:
+            self.state = _ENDS[action]
+            (self._wire.reset if action == "reset" else self._wire.close if action == "close" else self._wire.half_close)()
+
+    def _expect(self, size: int, seconds: float, deadline: float | None) -> Turn:
+        if self._wire.received() >= size:
+            return self._pass(("peer.expect", self.number, True))
+        # Both sides wait for each other now; the handler will not write while it waits, so the peer's patience runs out.
+        turn = self._let_time_pass(seconds, deadline)
+        return turn if turn is Turn.TIMED_OUT else self._pass(("peer.expect", self.number, False))
+
+    def _wait(self, seconds: float, deadline: float | None) -> Turn:
+        turn = self._let_time_pass(seconds, deadline)
+        return turn if turn is Turn.TIMED_OUT else self._pass(("peer.pause", self.number, seconds))
+
+    def _let_time_pass(self, seconds: float, deadline: float | None) -> Turn:
+        left = seconds if self._left is None else self._left
+        if deadline is not None and CLOCK.now + left > deadline:
+            self._left = left - max(0.0, deadline - CLOCK.now)
+            CLOCK.move(deadline - CLOCK.now)
+            return Turn.TIMED_OUT
+        CLOCK.move(left)
+        self._left = None
+        return Turn.PLAYED
+
+    def _pass(self, what: tuple[object, ...]) -> Turn:
+        self._left = None
+        self.position += 1
+        RUN.emit((what, None))
+        return Turn.PLAYED

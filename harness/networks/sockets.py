@@ -1,0 +1,266 @@
+"""The request socket that the handler holds: a `socket.socket` whose every operation is recorded, on both networks.
+
+What a network must provide is small: `_read`, `_write`, `_shut`, `_release` and the answers about addresses and options.
+Everything that handlers really call is built on these, so a method behaves alike on both networks. A method of the C
+base class that is not overridden would reach a descriptor that does not exist and look like the handler's bug: a test
+compares the names.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import threading
+from typing import Any, Final, NoReturn
+
+from handshaker.harness.networks.files import Tally, open_file
+from handshaker.harness.recorder import RUN, injected
+
+__all__ = ["SHUTDOWNS", "PulledSocket", "Stopped"]
+
+SHUTDOWNS = {socket.SHUT_RD: "rd", socket.SHUT_WR: "wr", socket.SHUT_RDWR: "rdwr"}
+
+
+SWALLOWED_STOPS_MAX: Final = 1_000
+
+
+class Stopped(BaseException):
+    """Ends a handler that would block or spin for ever; what happens after it is not judged."""
+
+
+def stopped_again() -> NoReturn:
+    """A handler that was stopped goes on: stop it again; one that swallows every stop can only be ended with its process."""
+    RUN.swallowed += 1
+    if RUN.swallowed > SWALLOWED_STOPS_MAX:
+        RUN.unstoppable()
+    raise Stopped("stopped before")
+
+
+def name_of(error: OSError) -> str:
+    """`ECONNRESET` and the like, or the exception's own name when it carries no number."""
+    return errno.errorcode.get(error.errno or 0, type(error).__name__)
+
+
+class PulledSocket(socket.socket):
+    """A connected socket whose reads pull the peer's Script."""
+
+    number: int
+    via: str
+    by_collector: bool
+    _tallies: list[Tally]
+    _rest: bytes
+
+    def _begin(self, number: int) -> None:
+        self.number = number
+        self.via = ""
+        self.by_collector = False
+        self._released = False
+        self._tallies = []
+        self._rest = b""
+        self._what_recv = {"": ("socket.recv", number, "socket"), "rfile": ("socket.recv", number, "rfile")}
+        self._what_sendall = ("socket.send", number, "sendall", True, False)
+
+    # what a network provides
+
+    def _read(self, size: int, flags: int) -> bytes:
+        raise NotImplementedError
+
+    def _write(self, data: memoryview, *, whole: bool) -> int:
+        raise NotImplementedError
+
+    def _shut(self, how: int) -> None:
+        raise NotImplementedError
+
+    def _release(self) -> None:
+        raise NotImplementedError
+
+    def _kernel(self, operation: str) -> NoReturn:
+        raise NotImplementedError
+
+    # reading
+
+    def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
+        """Receive up to *bufsize* bytes of what the peer's Script brings next."""
+        if bufsize < 0:
+            raise ValueError("negative buffersize in recv")
+        return self._take("recv", bufsize, flags)
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        """Receive into *buffer*."""
+        view = memoryview(buffer).cast("B")
+        if nbytes < 0:
+            raise ValueError("negative buffersize in recv_into")
+        if nbytes > len(view):
+            raise ValueError("buffer too small for requested bytes")
+        data = self._take("recv", nbytes or len(view), flags)
+        view[: len(data)] = data
+        return len(data)
+
+    def recvfrom(self, bufsize: int, flags: int = 0, /) -> tuple[bytes, Any]:
+        """Receive, with no address, as a connected stream socket does."""
+        return self.recv(bufsize, flags), None
+
+    def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
+        """Receive into *buffer*, with no address."""
+        return self.recv_into(buffer, nbytes, flags), None
+
+    def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0, /) -> tuple[bytes, list[Any], int, Any]:
+        """Receive without ancillary data."""
+        return self.recv(bufsize, flags), [], 0, None
+
+    def recvmsg_into(self, buffers: Any, ancbufsize: int = 0, flags: int = 0, /) -> tuple[int, list[Any], int, Any]:
+        """Receive into several buffers without ancillary data."""
+        views = [memoryview(buffer).cast("B") for buffer in buffers]
+        data = self._take("recv", sum(map(len, views)), flags)
+        position = 0
+        for view in views:
+            part = data[position : position + len(view)]
+            view[: len(part)] = part
+            position += len(part)
+        return len(data), [], 0, None
+
+    def _take(self, operation: str, size: int, flags: int) -> bytes:
+        try:
+            self._usable(operation)
+            wanted = size
+            if RUN.hardships is not None and RUN.hardships.strike("recv") == "short":
+                wanted = min(size, 1)
+            data = self._read(wanted, flags)
+        except OSError as error:
+            self._failed(operation, error)
+            raise
+        if data:
+            RUN.emit((self._what_recv[self.via], data))
+        elif size:
+            RUN.emit((("socket.eof", self.number, self.via or "socket"), None))
+        return data
+
+    def _usable(self, operation: str) -> None:
+        if RUN.stopped:
+            stopped_again()
+        if self._released:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        if RUN.active and threading.get_ident() != RUN.owner:
+            self._kernel("thread")
+
+    def _failed(self, operation: str, error: OSError) -> None:
+        if isinstance(error, TimeoutError):
+            RUN.emit((("socket.timeout", self.number, operation, injected(error)), None))
+        else:
+            RUN.emit((("socket.error", self.number, operation, name_of(error), injected(error)), None))
+
+    # writing
+
+    def send(self, data: Any, flags: int = 0, /) -> int:
+        """Hand over as many bytes as there is room for; returns how many."""
+        view = memoryview(data).cast("B")
+        try:
+            self._usable("send")
+            part = view
+            if RUN.hardships is not None and RUN.hardships.strike("send") == "short":
+                part = view[: max(1, len(view) // 2)]
+            count = self._write(part, whole=False)
+        except OSError as error:
+            self._failed("send", error)
+            raise
+        self._sent(view, count)
+        return count
+
+    def _sent(self, view: memoryview, count: int) -> None:
+        rest = self._rest
+        self._rest = b"" if self.via else bytes(view[count:])
+        resumes = bool(rest) and (rest.startswith(view) or bytes(view).startswith(rest))
+        what = ("socket.send", self.number, self.via or "send", count == len(view), resumes)
+        RUN.emit((what, bytes(view[:count])))
+
+    def sendall(self, data: Any, flags: int = 0, /) -> None:
+        """Hand over all of *data* or raise."""
+        view = memoryview(data).cast("B")
+        try:
+            self._usable("send")
+            if RUN.hardships is not None:
+                RUN.hardships.strike("send")
+            count = self._write(view, whole=True)
+        except OSError as error:
+            self._failed("send", error)
+            raise
+        if count:
+            RUN.emit((self._what_sendall, bytes(data) if type(data) is not bytes else data))
+
+    def sendto(self, data: Any, *_: Any) -> int:
+        """Send; the address is ignored, as a connected stream socket does."""
+        return self.send(data)
+
+    def sendmsg(self, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None, /) -> int:
+        """Send several buffers as one. Ancillary data needs a kernel object."""
+        if list(ancdata):
+            self._kernel("sendmsg")
+        return self.send(b"".join(buffers))
+
+    def sendmsg_afalg(self, *_: Any, **__: Any) -> int:
+        """Only AF_ALG sockets can."""
+        raise OSError(errno.EINVAL, "algset is only supported for AF_ALG")
+
+    def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
+        """Send a file through `send`, as `socket.sendfile` does where the system call is missing."""
+        return int(self._sendfile_use_send(file, offset, count))  # type: ignore[attr-defined]
+
+    # file objects
+
+    def makefile(  # type: ignore[override]
+        self, mode: str = "r", buffering: int | None = None, *,
+        encoding: str | None = None, errors: str | None = None, newline: str | None = None,
+    ) -> Any:  # fmt: skip
+        """The file object that `socket.makefile` would return (Lib/socket.py)."""
+        file, tally = open_file(self, mode, buffering, {"encoding": encoding, "errors": errors, "newline": newline})
+        RUN.emit((("socket.makefile", self.number, mode, -1 if buffering is None else buffering), None))
+        if tally is not None:
+            self._tallies.append(tally)
+        return file
+
+    # ending
+
+    def shutdown(self, how: int, /) -> None:
+        """Shut one direction down, or both."""
+        try:
+            self._usable("shutdown")
+            if how not in SHUTDOWNS:
+                raise OSError(errno.EINVAL, "Invalid argument")
+            self._shut(how)
+        except OSError as error:
+            self._failed("shutdown", error)
+            raise
+        RUN.emit((("socket.shutdown", self.number, SHUTDOWNS[how]), None))
+
+    def close(self) -> None:
+        """Close; the descriptor is given back when the last file object is closed too."""
+        RUN.emit((("socket.close", self.number), None))
+        self._close_if_unused()
+
+    def _close_if_unused(self) -> None:
+        self._closed = True
+        if self._io_refs <= 0:  # type: ignore[attr-defined]
+            self._real_close()
+
+    def _decref_socketios(self) -> None:
+        if self._io_refs > 0:  # type: ignore[attr-defined]
+            self._io_refs -= 1  # type: ignore[attr-defined]
+        if self._closed:
+            self._close_if_unused()
+
+    def _real_close(self, _: Any = None) -> None:
+        if not self._released:
+            self._released = True
+            RUN.emit((("socket.released", self.number, "collector" if self.by_collector else "call"), None))
+            self._release()
+
+    def detach(self) -> int:
+        """Give the descriptor away: only a kernel socket has one."""
+        RUN.emit((("socket.detach", self.number), None))
+        self._kernel("detach")
+
+    def __del__(self) -> None:
+        if not getattr(self, "_released", True):
+            self.by_collector = True
+            self._real_close()
+

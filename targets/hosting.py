@@ -1,0 +1,106 @@
+"""Hosting a socketserver handler for one Case: a fresh server object, the server's own request path, and its end.
+
+The server is driven as `serve_forever` drives it, turn by turn (Lib/socketserver.py: `_handle_request_noblock`, then
+`service_actions`), so that one thread is enough. What the server would do after an exception left that loop is nothing:
+it is dead, and the peers that are left are abandoned.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from handshaker.harness.recorder import RUN
+from handshaker.targets.instrument import ALIVE, instrument_server, raised
+
+__all__ = ["ADDRESS", "Listening", "MemoryHost", "serve"]
+
+ADDRESS: Final = ("127.0.0.1", 0)
+_TURNS_PER_PEER: Final = 3
+_SPARE_TURNS: Final = 10
+
+
+class Listening(Protocol):
+    """What hosting needs from a network: how many peers still wait to be accepted."""
+
+    @property
+    def waiting(self) -> int:
+        """Peers that have not been accepted yet."""
+
+
+def serve(server: Any, network: Listening) -> None:
+    """Serve every waiting peer, one after another, until none is left or the server has died."""
+    turns = _TURNS_PER_PEER * network.waiting + _SPARE_TURNS
+    while network.waiting and turns:
+        turns -= 1
+        try:
+            server._handle_request_noblock()  # noqa: SLF001 - the server's own request path
+            server.service_actions()
+        except BaseException as exception:  # noqa: BLE001 - whatever left the loop has ended the server
+            if RUN.stopped:
+                return
+            fields, message = raised(exception)
+            RUN.emit((("server.stopped", RUN.connection, *fields), message))
+            if isinstance(exception, RecursionError | MemoryError):
+                exception.__traceback__ = None
+            break
+        if RUN.stopped:
+            return
+    if network.waiting:
+        RUN.emit((("server.abandoned", -1, network.waiting), None))
+
+
+class MemoryHost:
+    """One target on the memory network: `play` serves one Case from the making of the server to its close."""
+
+    def __init__(self, make: Callable[[Any], Any], listener: type[socket.socket]) -> None:
+        self._make = make
+        self._listener = listener
+
+    def play(self, network: Any) -> None:
+        """Serve all peers of *network* on a fresh server object."""
+        server = self.new_server(network)
+        del ALIVE[:]
+        serve(server, network)
+        _note_survivors(at_least=2)
+        RUN.connection = -1
+        server.server_close()
+        RUN.emit((("server.closed", -1), None))
+        del server
+        _note_survivors(at_least=1)
+
+    def new_server(self, network: Any) -> Any:
+        """A fresh server whose listening socket is virtual and belongs to *network*."""
+        before = socket.socket, socket.getfqdn
+        socket.socket, socket.getfqdn = self._listener, _no_lookup  # type: ignore[misc]
+        try:
+            server = instrument_server(self._make(ADDRESS))
+        finally:
+            socket.socket, socket.getfqdn = before  # type: ignore[misc]
+        listener = server.socket  # type: ignore[attr-defined]
+        if not isinstance(listener, self._listener):
+            listener.close()
+            listener = server.socket = self._listener()  # type: ignore[attr-defined]
+        listener.network = network
+        _note_address(server, listener)
+        return server
+
+
+def _no_lookup(name: str = "") -> str:
+    return name or "localhost"
+
+
+def _note_address(server: Any, listener: socket.socket) -> None:
+    own, said = listener.getsockname(), server.server_address
+    agrees = isinstance(said, tuple) and tuple(said[:2]) == tuple(own[:2])
+    RUN.emit((("server.address", -1, agrees), f"server_address {said!r}, socket {own!r}"))
+
+
+def _note_survivors(at_least: int) -> None:
+    alive = [handler for reference in ALIVE if (handler := reference()) is not None]
+    if len(alive) >= at_least:
+        for handler in alive:
+            number = handler.__dict__["_handshaker_"][0]
+            RUN.emit((("probe.handler-alive", RUN.connection, number), None))
+        del ALIVE[:]

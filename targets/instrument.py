@@ -1,0 +1,316 @@
+"""Recording what happens to a handler and its server, by subclasses that add events and change nothing else.
+
+What gets instantiated is what is instrumented: a class, a partial, a bound method, a closure. The derived class keeps its
+name, module and identity in `isinstance`; the subject's `__init_subclass__` is not told. Nothing here judges, and an
+exception that passes through is written down as text, never kept: a kept traceback would keep the socket open.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from socketserver import BaseRequestHandler, BaseServer, DatagramRequestHandler, StreamRequestHandler
+from typing import Any, Final
+
+from handshaker.harness.contract import BUFFERED_READER, BUFFERED_WRITER
+from handshaker.harness.recorder import RUN, injected, qualified
+from handshaker.harness.vocabulary import SERVER_HOOKS
+
+__all__ = ["ALIVE", "TracedHandler", "TracedServer", "derive_handler", "instrument", "instrument_server", "raised"]
+
+ALIVE: Final[list[weakref.ref[Any]]] = []
+
+
+def raised(exception: BaseException) -> tuple[tuple[Any, ...], str]:
+    """The structural fields of a raise event (lineage, injected, frame) and its payload (message @ file:line)."""
+    frame, location = _users_frame(exception)
+    message = f"{type(exception).__name__}: {exception}"[:300]
+    return (_lineage(type(exception)), injected(exception), frame), f"{message} @ {location}" if location else message
+
+
+@functools.cache
+def _lineage(cls: type[BaseException]) -> tuple[str, ...]:
+    return tuple(qualified(base) for base in cls.__mro__ if base is not object)
+
+
+def _users_frame(exception: BaseException) -> tuple[str, str]:
+    """The innermost frame in the user's code, as `module:qualified name` and as `file:line`."""
+    found: tuple[str, str] = ("", "")
+    traceback = exception.__traceback__
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        if RUN.home and code.co_filename.startswith(RUN.home):
+            module = traceback.tb_frame.f_globals.get("__name__", "")
+            found = (f"{module}:{code.co_qualname}", f"{code.co_filename}:{traceback.tb_lineno}")
+        traceback = traceback.tb_next
+    return found
+
+
+def _emit_raise(what: tuple[Any, ...], exception: BaseException) -> None:
+    fields, message = raised(exception)
+    RUN.emit(((*what, *fields), message))
+
+
+_PROMISED: Final[tuple[tuple[type, tuple[str, ...]], ...]] = (
+    (StreamRequestHandler, ("connection", "rfile", "wfile")),
+    (DatagramRequestHandler, ("packet", "socket", "rfile", "wfile")),
+)
+_SUPPLIED: Final = ("request", "client_address", "server")
+
+
+def _promised(handler: object) -> tuple[str, ...]:
+    return next((names for cls, names in _PROMISED if isinstance(handler, cls)), ())
+
+
+@functools.cache
+def _lacks(cls: type, role: str) -> tuple[str, ...]:
+    names = BUFFERED_READER if role == "rfile" else BUFFERED_WRITER
+    return () if issubclass(cls, io.BufferedIOBase) else tuple(name for name in names if not hasattr(cls, name))
+
+
+class TracedHandler:
+    """Placed before the handler's class: writes down each hook as it is entered and left."""
+
+    # No __slots__: with it, assigning __class__ to an instance of the subject fails ("object layout differs").
+
+    def __init_subclass__(cls, **_: Any) -> None:
+        """Swallow the subject's own `__init_subclass__`: registries and final classes must not see the derived class."""
+
+    def __init__(self, request: Any, client_address: Any, server: Any, *rest: Any, **options: Any) -> None:
+        _begin(self, request, client_address, server)
+        number = self.__dict__["_handshaker_"][0]
+        try:
+            super().__init__(request, client_address, server, *rest, **options)  # type: ignore[call-arg]
+        except BaseException as exception:
+            _emit_raise(("init.raise", RUN.connection, number), exception)
+            raise
+        RUN.emit((("init.leave", RUN.connection, number), None))
+
+    def setup(self) -> Any:
+        """Write down setup()."""
+        number, supplied = _born(self)
+        here = self.__dict__
+        attributes = _SUPPLIED if (
+            here.get("request") is supplied[0]
+            and here.get("client_address") is supplied[1]
+            and here.get("server") is supplied[2]
+        ) else _as_supplied(self, supplied)  # fmt: skip
+        return _hook(self, "setup", number, super().setup, (_thread(), attributes))  # type: ignore[misc]
+
+    def handle(self) -> Any:
+        """Write down handle()."""
+        number, _ = _born(self)
+        missing = tuple([name for name in _promised(self) if not hasattr(self, name)])
+        _probe_interface(self)
+        return _hook(self, "handle", number, super().handle, (_thread(), missing))  # type: ignore[misc]
+
+    def finish(self) -> Any:
+        """Write down finish()."""
+        return _hook(self, "finish", _born(self)[0], super().finish, (_thread(),))  # type: ignore[misc]
+
+
+def _begin(handler: Any, request: Any, client_address: Any, server: Any) -> None:
+    number = RUN.instances
+    RUN.instances += 1
+    handler.__dict__["_handshaker_"] = (number, (request, client_address, server))
+    ALIVE.append(weakref.ref(handler))
+    cls = type(handler)
+    RUN.emit((("init.enter", RUN.connection, number, _thread()), f"{cls.__module__}:{cls.__qualname__}"))
+
+
+def _born(handler: Any) -> tuple[int, tuple[Any, Any, Any]]:
+    born: tuple[int, tuple[Any, Any, Any]] = handler.__dict__["_handshaker_"]
+    return born
+
+
+def _thread() -> int:
+    """0 for the thread that plays the Case, the thread's own number for any other."""
+    ident = threading.get_ident()
+    return 0 if ident == RUN.owner else ident
+
+
+def _as_supplied(handler: Any, supplied: tuple[Any, Any, Any]) -> tuple[str, ...]:
+    missing = object()
+    return tuple(
+        name for name, value in zip(_SUPPLIED, supplied, strict=True) if getattr(handler, name, missing) is value
+    )
+
+
+def _probe_interface(handler: Any) -> None:
+    for role in ("rfile", "wfile"):
+        file = handler.__dict__.get(role)
+        if file is not None and (lacks := _lacks(type(file), role)):
+            RUN.emit((("probe.interface", RUN.connection, role, type(file).__name__, lacks), None))
+
+
+def _hook(handler: Any, name: str, number: int, call: Callable[[], Any], entered: tuple[Any, ...]) -> Any:
+    run = RUN
+    connection = run.connection
+    run.emit(((f"{name}.enter", connection, number, *entered), None))
+    try:
+        if run.hardships is not None:
+            run.hardships.strike(f"{name}.enter")
+        result = call()
+        if run.hardships is not None:
+            run.hardships.strike(f"{name}.leave")
+    except BaseException as exception:
+        _emit_raise((f"{name}.raise", connection, number), exception)
+        raise
+    run.emit(((f"{name}.leave", connection, number, *(_open_files(handler) if name == "finish" else ())), None))
+    return result
+
+
+def _open_files(handler: Any) -> tuple[tuple[str, ...]]:
+    files = handler.__dict__
+    return (tuple([role for role in ("rfile", "wfile") if not getattr(files.get(role), "closed", True)]),)
+
+
+@functools.cache
+def derive_handler(cls: type) -> type:
+    """The handler class *cls* with recording added; same name, same module."""
+    body = {"__slots__": (), "__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
+    derived: type = type(cls)(cls.__name__, (TracedHandler, cls), body)
+    return derived
+
+
+def instrument(handler: Any) -> Any:
+    """*handler* (class, partial, any callable that makes a handler) with recording added to what it instantiates."""
+    if isinstance(handler, functools.partial):
+        return functools.partial(instrument(handler.func), *handler.args, **handler.keywords)
+    if isinstance(handler, type):
+        return derive_handler(handler) if issubclass(handler, BaseRequestHandler) else handler
+
+    @functools.wraps(handler, updated=())
+    def opaque(*arguments: Any, **options: Any) -> Any:
+        with _births_recorded:
+            return handler(*arguments, **options)
+
+    return opaque
+
+
+class _Births:
+    """While it is entered, handlers that this thread constructs through BaseRequestHandler.__init__ become recorded ones.
+
+    This is the only way for opaque callables: the class is swapped at birth, before `setup()` is called.
+    """
+
+    def __init__(self) -> None:
+        self._here = threading.local()
+        self._original = BaseRequestHandler.__init__
+
+    def __enter__(self) -> None:
+        depth = getattr(self._here, "depth", 0)
+        self._here.depth = depth + 1
+        BaseRequestHandler.__init__ = self._init_wrapper()  # type: ignore[method-assign]
+
+    def __exit__(self, *_: object) -> None:
+        self._here.depth -= 1
+        if not self._here.depth:
+            BaseRequestHandler.__init__ = self._original  # type: ignore[method-assign]
+
+    def _init_wrapper(self) -> Any:
+        original = self._original
+
+        def init(handler: Any, request: Any, client_address: Any, server: Any) -> None:
+            if not isinstance(handler, TracedHandler) and getattr(self._here, "depth", 0):
+                handler.__class__ = derive_handler(type(handler))
+                _begin(handler, request, client_address, server)
+            original(handler, request, client_address, server)
+
+        return init
+
+
+_births_recorded = _Births()
+
+
+class TracedServer:
+    """Placed before the server's class: writes down each of its hooks."""
+
+    def __init_subclass__(cls, **_: Any) -> None:
+        """Swallow the subject's own `__init_subclass__`."""
+
+    def get_request(self) -> Any:
+        """Write down the accepting of a request."""
+        run = RUN
+        run.emit((("get_request.enter", -1), None))
+        try:
+            result = super().get_request()  # type: ignore[misc]
+        except BaseException as exception:
+            _emit_raise(("get_request.raise", run.connection), exception)
+            raise
+        run.emit((("get_request.leave", run.connection), repr(result[1]) if isinstance(result, tuple) else ""))
+        return result
+
+    def verify_request(self, request: Any, client_address: Any) -> Any:
+        """Write down the decision."""
+        run = RUN
+        run.emit((("verify_request.enter", run.connection), None))
+        try:
+            effect = run.hardships.strike("verify_request") if run.hardships is not None else ""
+            result = False if effect == "false" else super().verify_request(request, client_address)  # type: ignore[misc]
+        except BaseException as exception:
+            _emit_raise(("verify_request.raise", run.connection), exception)
+            raise
+        run.emit((("verify_request.leave", run.connection, bool(result)), None))
+        return result
+
+    def handle_error(self, request: Any, client_address: Any) -> Any:
+        """Write down the report of an error, with the exception that is current."""
+        run = RUN
+        current = sys.exc_info()[1]
+        fields, message = raised(current) if current is not None else (((), False, ""), "")
+        run.emit((("handle_error.enter", run.connection, *fields), message))
+        del current
+        try:
+            if run.hardships is not None:
+                run.hardships.strike("handle_error")
+            result = super().handle_error(request, client_address)  # type: ignore[misc]
+        except BaseException as exception:
+            _emit_raise(("handle_error.raise", run.connection), exception)
+            raise
+        run.emit((("handle_error.leave", run.connection), None))
+        return result
+
+
+def _plain_hook(name: str) -> Callable[..., Any]:
+    entered, left, failed = f"{name}.enter", f"{name}.leave", f"{name}.raise"
+
+    def hook(self: Any, *arguments: Any) -> Any:
+        run = RUN
+        connection = run.connection
+        run.emit(((entered, connection), None))
+        try:
+            result = getattr(super(TracedServer, self), name)(*arguments)
+        except BaseException as exception:
+            _emit_raise((failed, connection), exception)
+            raise
+        run.emit(((left, connection), None))
+        return result
+
+    hook.__name__ = name
+    hook.__qualname__ = f"TracedServer.{name}"
+    hook.__doc__ = f"Write down {name}()."
+    return hook
+
+
+for _name in SERVER_HOOKS:
+    if _name not in vars(TracedServer):
+        setattr(TracedServer, _name, _plain_hook(_name))
+
+
+@functools.cache
+def _derive_server(cls: type) -> type:
+    body = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
+    derived: type = type(cls)(cls.__name__, (TracedServer, cls), body)
+    return derived
+
+
+def instrument_server(server: BaseServer) -> BaseServer:
+    """The same server object, its hooks recorded from now on."""
+    if not isinstance(server, TracedServer):
+        server.__class__ = _derive_server(type(server))
+    return server
