@@ -12,7 +12,7 @@ from typing import Final
 from handshaker.harness import codec
 from handshaker.harness.errors import did_you_mean
 
-__all__ = ["ACTIONS", "EFFECTS", "POINTS", "Case", "Fault", "Script", "Step", "show_bytes"]
+__all__ = ["ACTIONS", "EFFECTS", "EXCEPTIONS", "POINTS", "Case", "Fault", "Script", "Step", "show_bytes"]
 
 ACTIONS: Final = {
     "send": "send a segment of bytes",
@@ -52,7 +52,7 @@ def show_bytes(data: bytes, repeat: int = 1, *, limit: int = _SHOWN_BYTES_MAX) -
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Step:
-    """One action of a peer. `data` repeated `repeat` times is sent; `seconds` and `size` belong to the waiting actions."""
+    """One action of a peer. `data` is sent `repeat` times over; `seconds` and `size` belong to the waiting actions."""
 
     action: str
     data: bytes = b""
@@ -114,7 +114,9 @@ class Fault:
         if self.point not in POINTS:
             raise ValueError(f"unknown fault point {self.point!r}; {did_you_mean(self.point, POINTS)}")
         if self.effect not in POINTS[self.point]:
-            raise ValueError(f"{self.point} cannot suffer {self.effect!r}; {did_you_mean(self.effect, POINTS[self.point])}")
+            raise ValueError(
+                f"{self.point} cannot suffer {self.effect!r}; {did_you_mean(self.effect, POINTS[self.point])}"
+            )
         if self.nth < 1:
             raise ValueError(f"nth counts from 1; found {self.nth}")
 

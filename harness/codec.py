@@ -7,6 +7,7 @@ as tuples, mappings as plain dicts. A document is an envelope: `{"format": "hand
 from __future__ import annotations
 
 import dataclasses
+import enum
 import functools
 import hashlib
 import json
@@ -37,14 +38,16 @@ def encode(value: object) -> Any:
 
 def _is_default(field: dataclasses.Field[Any], value: object) -> bool:
     if field.default is not dataclasses.MISSING:
-        return type(field.default) is type(value) and field.default == value
-    return field.default_factory is not dataclasses.MISSING and field.default_factory() == value
+        return bool(field.default == value)
+    return field.default_factory is not dataclasses.MISSING and bool(field.default_factory() == value)
 
 
 def _encode_as(value: object, hint: Any) -> Any:
-    """Bytes in a field declared as bytes need no mark; anywhere else they do."""
+    """Equal values are written alike (1 in a float field is 1.0); bytes declared as bytes need no mark."""
     if hint is bytes and isinstance(value, bytes):
         return value.decode("latin-1")
+    if hint is float and isinstance(value, (int, float)):
+        return value + 0.0
     if isinstance(value, tuple) and typing.get_origin(hint) is tuple:
         inner = typing.get_args(hint)
         each = [inner[0]] * len(value) if len(inner) == 2 and inner[1] is Ellipsis else inner
@@ -76,6 +79,9 @@ def decode(cls: type[T], value: object, *, where: str = "") -> T:
     except _Damaged as damage:
         place = f"{where}: " if where else ""
         raise CaseFileError(f"{place}field {damage.field!r}: {damage.problem}") from None
+    except RecursionError:
+        place = f"{where}: " if where else ""
+        raise CaseFileError(f"{place}nested more deeply than any {cls.__name__}") from None
 
 
 class _Damaged(Exception):
@@ -99,13 +105,11 @@ def _decode(hint: Any, value: Any, path: str) -> Any:
         return _decode_union(typing.get_args(hint), value, path)
     if hint is bytes:
         return _decode_bytes(value, path)
-    if hint in (str, int, float, bool):
+    if hint in (str, int, float, bool, types.NoneType) or isinstance(hint, enum.EnumType):
         return _decode_scalar(hint, value, path)
-    if hint is type(None):
-        if value is not None:
-            raise _Damaged(path, f"expected null, found {_short(value)}")
-        return None
-    return _decode_open(value)
+    if origin is Mapping:
+        return _decode_mapping(value, path)
+    return _decode_open(value, path)
 
 
 def _decode_dataclass(cls: type, value: Any, path: str) -> Any:
@@ -135,7 +139,9 @@ def _decode_tuple(inner: tuple[Any, ...], value: Any, path: str) -> tuple[Any, .
         return tuple(_decode(inner[0], item, f"{path}[{index}]") for index, item in enumerate(value))
     if len(inner) != len(value):
         raise _Damaged(path, f"expected {len(inner)} items, found {len(value)}")
-    return tuple(_decode(hint, item, f"{path}[{index}]") for index, (hint, item) in enumerate(zip(inner, value, strict=True)))
+    return tuple(
+        _decode(hint, item, f"{path}[{index}]") for index, (hint, item) in enumerate(zip(inner, value, strict=True))
+    )
 
 
 def _decode_union(inner: tuple[Any, ...], value: Any, path: str) -> Any:
@@ -158,20 +164,37 @@ def _decode_bytes(value: Any, path: str) -> bytes:
 
 
 def _decode_scalar(hint: type, value: Any, path: str) -> Any:
+    if issubclass(hint, enum.Enum):
+        return _decode_enum(hint, value, path)
     if hint is float and type(value) is int:
         return float(value)
     if type(value) is not hint:
-        raise _Damaged(path, f"expected {hint.__name__}, found {_short(value)}")
+        expected = "null" if hint is types.NoneType else hint.__name__
+        raise _Damaged(path, f"expected {expected}, found {_short(value)}")
     return value
 
 
-def _decode_open(value: Any) -> Any:
+def _decode_enum(hint: type[enum.Enum], value: Any, path: str) -> enum.Enum:
+    try:
+        return hint(value)
+    except ValueError:
+        allowed = ", ".join(repr(member.value) for member in hint)
+        raise _Damaged(path, f"expected one of {allowed}; found {_short(value)}") from None
+
+
+def _decode_mapping(value: Any, path: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise _Damaged(path, f"expected an object, found {_short(value)}")
+    return {key: _decode_open(item, f"{path}.{key}") for key, item in value.items()}
+
+
+def _decode_open(value: Any, path: str) -> Any:
     if isinstance(value, dict):
-        if set(value) == {"bytes"} and isinstance(value["bytes"], str):
-            return value["bytes"].encode("latin-1")
-        return {key: _decode_open(item) for key, item in value.items()}
+        if set(value) == {"bytes"}:
+            return _decode_bytes(value["bytes"], path)
+        return _decode_mapping(value, path)
     if isinstance(value, list):
-        return tuple(_decode_open(item) for item in value)
+        return tuple(_decode_open(item, f"{path}[{index}]") for index, item in enumerate(value))
     return value
 
 

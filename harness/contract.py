@@ -26,7 +26,7 @@ SERVER_PATH: Final[dict[str, dict[str, str]]] = {
     "idle": {"get_request.leave": "got", "get_request.raise": "idle"},
     "got": {"verify_request.leave": "verified", "verify_request.raise": "stopped"},
     "verified": {"process_request.enter": "processing", "shutdown_request.enter": "shutting down"},
-    "processing": {"finish_request.enter": "finishing"},
+    "processing": {"finish_request.enter": "finishing", "process_request.raise": "failed"},
     "finishing": {"finish_request.leave": "finished", "finish_request.raise": "failed"},
     "finished": {"shutdown_request.enter": "shutting down"},
     "failed": {"handle_error.enter": "reporting", "shutdown_request.enter": "shutting down"},
@@ -36,7 +36,17 @@ SERVER_PATH: Final[dict[str, dict[str, str]]] = {
     "stopped": {},
 }
 
-BUFFERED_READER: Final = ("read", "read1", "readinto", "readinto1", "readline", "readlines", "readable", "close", "closed")
+BUFFERED_READER: Final = (
+    "read",
+    "read1",
+    "readinto",
+    "readinto1",
+    "readline",
+    "readlines",
+    "readable",
+    "close",
+    "closed",
+)
 BUFFERED_WRITER: Final = ("write", "writelines", "flush", "writable", "close", "closed")
 
 

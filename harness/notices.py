@@ -92,7 +92,10 @@ class FindingSeen(Notice):
 
 @dataclass(frozen=True, slots=True)
 class FindingReady(Notice):
-    """A finding is minimal, confirmed and saved (`saved` is the path, empty when nothing is written)."""
+    """A finding is minimal, confirmed and saved (`saved` is the path, empty when nothing is written).
+
+    `trace` is what the Case did, `contrast_trace` what the finding's contrast Case did (relation findings).
+    """
 
     kind: ClassVar[str] = "finding-ready"
     finding: Finding
@@ -102,6 +105,7 @@ class FindingReady(Notice):
     source: str = ""
     saved: str = ""
     known: bool = False
+    contrast_trace: Trace | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,23 +15,32 @@ from typing import Any
 from handshaker.harness.case import Fault
 from handshaker.harness.trace import Header, Trace, materialise
 
-__all__ = ["RUN", "Hardships", "InjectedBaseException", "Recorder", "Run", "injected", "qualified"]
+__all__ = ["RUN", "Emit", "Hardships", "InjectedBaseException", "Recorder", "Run", "injected", "qualified"]
 
 Flat = list[Any]
+Emit = Callable[[tuple[Any, Any]], None]
 
 
 class Recorder:
     """The events of one Case as `[what, payload, what, payload, …]`, and the clock's reading at each one.
 
-    The clock is asked only when it has moved, so that events in virtual time cost one list extension.
+    The clock is asked only when it has moved, so that events in virtual time cost one list extension. `struck` counts
+    the Faults that happened; `stopped_by` is the *what* of the event that ended the handler from outside, if one did.
     """
 
-    __slots__ = ("emit", "flat", "moments")
+    __slots__ = ("emit", "flat", "moments", "stopped_by", "struck")
 
     def __init__(self) -> None:
+        self.struck = 0
+        self.stopped_by: tuple[Any, ...] = ()
         self.flat: Flat = []
         self.moments: list[tuple[int, float]] = []
         self.emit: Callable[[tuple[Any, Any]], None] = self.flat.extend
+
+    @property
+    def shape(self) -> int:
+        """The hash of all *whats*: equal for runs that no invariant can tell apart."""
+        return hash(tuple(self.flat[::2]))
 
     def moved(self, now: float) -> None:
         """From here on it is *now* (seconds since the case began)."""
@@ -63,14 +72,13 @@ _INJECTABLE: dict[str, type[BaseException]] = {
 
 
 class Hardships:
-    """The Faults of one Case, waiting for their points to be reached; `fired` counts those that struck."""
+    """The Faults of one Case, waiting for their points to be reached."""
 
-    __slots__ = ("_due", "_reached", "fired")
+    __slots__ = ("_due", "_reached")
 
     def __init__(self, faults: tuple[Fault, ...]) -> None:
         self._due = {(fault.point, fault.nth): fault for fault in faults}
         self._reached = dict.fromkeys((fault.point for fault in faults), 0)
-        self.fired = 0
 
     def strike(self, point: str) -> str:
         """Say that *point* is reached: raises the due exception, or returns `short`, `false`, or nothing."""
@@ -80,7 +88,8 @@ class Hardships:
         fault = self._due.get((point, self._reached[point]))
         if fault is None:
             return ""
-        self.fired += 1
+        if RUN.recorder is not None:
+            RUN.recorder.struck += 1
         RUN.emit((("network.fault", RUN.connection, point, fault.effect, fault.nth), None))
         if fault.effect in _INJECTABLE:
             raise _marked(_INJECTABLE[fault.effect], point)
@@ -115,20 +124,25 @@ def _nowhere(_: tuple[Any, Any]) -> None:
 
 def _end_process() -> None:
     """The last resort against a handler that swallows every stop: nothing raised in it could end it."""
-    os.write(2, b"handshaker: the handler swallowed 1000 stops (a bare `except:` in a loop?); ending this process\n")
+    os.write(2, b"handshaker: the handler cannot be stopped (a bare `except:` in a loop? a call that blocks?); ending this process\n")
     os._exit(70)
 
 
 class Run:
-    """The run in progress: where events go, the connection being served, and the hardships that are due."""
+    """The run in progress: where events go, the connection being served, and the hardships that are due.
+
+    `witness` is told every exception that is written down, while it is alive; only preflight asks for that, since a
+    kept exception keeps the connection open.
+    """
 
     __slots__ = (
         "active", "connection", "emit", "hardships", "home", "instances", "owner", "recorder", "stopped",
-        "swallowed", "unstoppable",
+        "swallowed", "unstoppable", "witness",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.unstoppable: Callable[[], None] = _end_process
+        self.witness: Callable[[BaseException], None] | None = None
         self.clear()
 
     def begin(self, recorder: Recorder, faults: tuple[Fault, ...], home: tuple[str, ...]) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Any
 
 from handshaker.harness.case import Case
 
@@ -81,7 +83,8 @@ class Finding:
     """One violated invariant over a campaign, with the smallest Case that shows it.
 
     `history` are the Cases that must run before `case` in the same process. `folded` are the slugs of the
-    invariants that this one implies. `nondeterministic` findings never fail a run by themselves.
+    invariants that this one implies. `nondeterministic` findings never fail a run by themselves. `contrast` is the Case
+    that a relation compares with. `settings` are the declarations needed to play it again (server, factory, …).
     """
 
     target: str
@@ -94,6 +97,7 @@ class Finding:
     folded: tuple[str, ...] = ()
     confirmations: tuple[Confirmation, ...] = ()
     nondeterministic: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
     phase: str = ""
     seed: int = 0
     contrast: Case | None = None
@@ -109,7 +113,7 @@ class Finding:
     @property
     def id(self) -> str:
         """Twelve hexadecimal digits of the fingerprint: the name of the saved finding."""
-        return hashlib.sha256(self.fingerprint.encode()).hexdigest()[:12]
+        return hashlib.sha256(self.fingerprint.encode(errors="backslashreplace")).hexdigest()[:12]
 
     def with_confirmation(self, confirmation: Confirmation) -> Finding:
         """This finding with one more confirmation."""

@@ -111,9 +111,10 @@ KINDS: Final[dict[str, Kind]] = {
     "socket.detach": Kind("socket", (), "", "the descriptor is taken out of the socket object"),
     # the network
     "network.fault": Kind("network", ("point", "effect", "nth"), "", "an injected hardship strikes"),
-    "network.stalled": Kind("network", ("operation", "after"), "",
-                            "the handler would block for ever; `after` is the peer's end: open, half-closed, closed, reset"),
-    "network.spinning": Kind("network", ("operation", "after"), "", "the handler repeats an operation that cannot succeed"),
+    "network.stalled": Kind("network", ("operation", "after"), "stacks",
+                            "the handler would block for ever; `after` is the peer's end: open, half-closed, closed, reset; "
+                            "`stacks` is told where it was found in real time"),
+    "network.spinning": Kind("network", ("operation", "after"), "stacks", "the handler repeats an operation that cannot succeed"),
     "network.limit": Kind("network", ("what",), "", "a bound was hit: reply (bytes of reply) or events"),
     "network.kernel": Kind("network", ("operation",), "", "the handler needs a kernel object or another thread here"),
     "network.sleep": Kind("network", ("seconds",), "", "the handler sleeps (in virtual time on the memory network)"),
@@ -126,5 +127,8 @@ KINDS: Final[dict[str, Kind]] = {
     "probe.handler-alive": Kind("probe", ("instance",), "", "the handler instance outlived its request"),
     "probe.interface": Kind("probe", ("file", "class", "lacks"), "",
                             "what rfile or wfile is at handle()'s entry, and which methods of io.BufferedIOBase it lacks"),
+    "probe.process-gone": Kind("probe", ("status",), "", "the process that the handler runs in ended: exit N or signal NAME"),
+    "probe.hung": Kind("probe", ("where",), "stack",
+                       "handling one request did not end in time; `where` is the innermost frame of the user's code"),
     "probe.side-effect": Kind("probe", ("action",), "detail", "the handler touched the world outside its connection"),
 }  # fmt: skip

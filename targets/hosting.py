@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 from handshaker.harness.recorder import RUN
 from handshaker.targets.instrument import ALIVE, instrument_server, raised
 
-__all__ = ["ADDRESS", "Listening", "MemoryHost", "serve"]
+__all__ = ["ADDRESS", "Host", "Listening", "end_server", "note_server_stopped", "note_survivors", "serve"]
 
 ADDRESS: Final = ("127.0.0.1", 0)
 _TURNS_PER_PEER: Final = 3
@@ -35,15 +35,12 @@ def serve(server: Any, network: Listening) -> None:
     while network.waiting and turns:
         turns -= 1
         try:
-            server._handle_request_noblock()  # noqa: SLF001 - the server's own request path
+            server._handle_request_noblock()
             server.service_actions()
-        except BaseException as exception:  # noqa: BLE001 - whatever left the loop has ended the server
+        except BaseException as exception:
             if RUN.stopped:
                 return
-            fields, message = raised(exception)
-            RUN.emit((("server.stopped", RUN.connection, *fields), message))
-            if isinstance(exception, RecursionError | MemoryError):
-                exception.__traceback__ = None
+            note_server_stopped(exception)
             break
         if RUN.stopped:
             return
@@ -51,8 +48,16 @@ def serve(server: Any, network: Listening) -> None:
         RUN.emit((("server.abandoned", -1, network.waiting), None))
 
 
-class MemoryHost:
-    """One target on the memory network: `play` serves one Case from the making of the server to its close."""
+def note_server_stopped(exception: BaseException) -> None:
+    """Write down that *exception* has left the serving loop."""
+    fields, message = raised(exception)
+    RUN.emit((("server.stopped", RUN.connection, *fields), message))
+    if isinstance(exception, RecursionError | MemoryError):
+        exception.__traceback__ = None
+
+
+class Host:
+    """One target, hosted in the thread that plays the Case: `play` serves it from the making of the server to its close."""
 
     def __init__(self, make: Callable[[Any], Any], listener: type[socket.socket]) -> None:
         self._make = make
@@ -63,28 +68,35 @@ class MemoryHost:
         server = self.new_server(network)
         del ALIVE[:]
         serve(server, network)
-        _note_survivors(at_least=2)
-        RUN.connection = -1
-        server.server_close()
-        RUN.emit((("server.closed", -1), None))
+        end_server(server)
         del server
-        _note_survivors(at_least=1)
+        note_survivors(at_least=1)
 
     def new_server(self, network: Any) -> Any:
-        """A fresh server whose listening socket is virtual and belongs to *network*."""
+        """A fresh server whose listening socket is of the network's own kind and belongs to *network*."""
         before = socket.socket, socket.getfqdn
         socket.socket, socket.getfqdn = self._listener, _no_lookup  # type: ignore[misc]
         try:
-            server = instrument_server(self._make(ADDRESS))
+            server: Any = instrument_server(self._make(ADDRESS))
+            listener = server.socket
+            if isinstance(listener, self._listener):
+                _note_address(server, listener)
+            else:
+                listener.close()
+                listener = server.socket = self._listener()
+                listener.bind(ADDRESS)
         finally:
             socket.socket, socket.getfqdn = before  # type: ignore[misc]
-        listener = server.socket  # type: ignore[attr-defined]
-        if not isinstance(listener, self._listener):
-            listener.close()
-            listener = server.socket = self._listener()  # type: ignore[attr-defined]
-        listener.network = network
-        _note_address(server, listener)
+        network.listen(listener)
         return server
+
+
+def end_server(server: Any) -> None:
+    """Close *server* as its owner would, and note handlers that a whole request has outlived."""
+    note_survivors(at_least=2)
+    RUN.connection = -1
+    server.server_close()
+    RUN.emit((("server.closed", -1), None))
 
 
 def _no_lookup(name: str = "") -> str:
@@ -97,7 +109,7 @@ def _note_address(server: Any, listener: socket.socket) -> None:
     RUN.emit((("server.address", -1, agrees), f"server_address {said!r}, socket {own!r}"))
 
 
-def _note_survivors(at_least: int) -> None:
+def note_survivors(at_least: int) -> None:
     alive = [handler for reference in ALIVE if (handler := reference()) is not None]
     if len(alive) >= at_least:
         for handler in alive:

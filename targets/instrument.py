@@ -1,8 +1,8 @@
 """Recording what happens to a handler and its server, by subclasses that add events and change nothing else.
 
-What gets instantiated is what is instrumented: a class, a partial, a bound method, a closure. The derived class keeps its
-name, module and identity in `isinstance`; the subject's `__init_subclass__` is not told. Nothing here judges, and an
-exception that passes through is written down as text, never kept: a kept traceback would keep the socket open.
+What gets instantiated is what is instrumented: a class, a partial, a bound method, a closure. The derived class keeps
+its name, module and identity in `isinstance`; the subject's `__init_subclass__` is not told. Nothing here judges, and
+an exception that passes through is written down as text, never kept: a kept traceback would keep the socket open.
 """
 
 from __future__ import annotations
@@ -20,16 +20,41 @@ from handshaker.harness.contract import BUFFERED_READER, BUFFERED_WRITER
 from handshaker.harness.recorder import RUN, injected, qualified
 from handshaker.harness.vocabulary import SERVER_HOOKS
 
-__all__ = ["ALIVE", "TracedHandler", "TracedServer", "derive_handler", "instrument", "instrument_server", "raised"]
+__all__ = [
+    "ALIVE",
+    "TracedHandler",
+    "TracedServer",
+    "derive_handler",
+    "hosting_failure",
+    "instrument",
+    "instrument_server",
+    "latest_birth",
+    "raised",
+]
 
 ALIVE: Final[list[weakref.ref[Any]]] = []
 
 
 def raised(exception: BaseException) -> tuple[tuple[Any, ...], str]:
     """The structural fields of a raise event (lineage, injected, frame) and its payload (message @ file:line)."""
+    if RUN.witness is not None:
+        RUN.witness(exception)
     frame, location = _users_frame(exception)
     message = f"{type(exception).__name__}: {exception}"[:300]
     return (_lineage(type(exception)), injected(exception), frame), f"{message} @ {location}" if location else message
+
+
+def hosting_failure(exception: BaseException) -> bool:
+    """Whether *exception* says that the handler does not fit its server.
+
+    A server attribute or a constructor argument.
+    """
+    if isinstance(exception, AttributeError):
+        return isinstance(exception.obj, BaseServer)
+    traceback = exception.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return isinstance(exception, TypeError) and traceback is not None and traceback.tb_frame.f_code in _CONSTRUCTING
 
 
 @functools.cache
@@ -78,7 +103,10 @@ class TracedHandler:
     # No __slots__: with it, assigning __class__ to an instance of the subject fails ("object layout differs").
 
     def __init_subclass__(cls, **_: Any) -> None:
-        """Swallow the subject's own `__init_subclass__`: registries and final classes must not see the derived class."""
+        """Swallow the subject's own `__init_subclass__`.
+
+        Registries and final classes must not see the derived class.
+        """
 
     def __init__(self, request: Any, client_address: Any, server: Any, *rest: Any, **options: Any) -> None:
         _begin(self, request, client_address, server)
@@ -169,7 +197,7 @@ def _open_files(handler: Any) -> tuple[tuple[str, ...]]:
     return (tuple([role for role in ("rfile", "wfile") if not getattr(files.get(role), "closed", True)]),)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=256)
 def derive_handler(cls: type) -> type:
     """The handler class *cls* with recording added; same name, same module."""
     body = {"__slots__": (), "__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
@@ -193,13 +221,14 @@ def instrument(handler: Any) -> Any:
 
 
 class _Births:
-    """While it is entered, handlers that this thread constructs through BaseRequestHandler.__init__ become recorded ones.
+    """While it is entered, handlers that this thread makes through BaseRequestHandler.__init__ become recorded ones.
 
     This is the only way for opaque callables: the class is swapped at birth, before `setup()` is called.
     """
 
     def __init__(self) -> None:
         self._here = threading.local()
+        self.latest: type | None = None
         self._original = BaseRequestHandler.__init__
 
     def __enter__(self) -> None:
@@ -217,6 +246,7 @@ class _Births:
 
         def init(handler: Any, request: Any, client_address: Any, server: Any) -> None:
             if not isinstance(handler, TracedHandler) and getattr(self._here, "depth", 0):
+                self.latest = type(handler)
                 handler.__class__ = derive_handler(type(handler))
                 _begin(handler, request, client_address, server)
             original(handler, request, client_address, server)
@@ -225,6 +255,11 @@ class _Births:
 
 
 _births_recorded = _Births()
+
+
+def latest_birth() -> type | None:
+    """The class of the last handler that an opaque callable made; nothing else tells it."""
+    return _births_recorded.latest
 
 
 class TracedServer:
@@ -307,6 +342,9 @@ def _derive_server(cls: type) -> type:
     body = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
     derived: type = type(cls)(cls.__name__, (TracedServer, cls), body)
     return derived
+
+
+_CONSTRUCTING: Final = (BaseServer.finish_request.__code__, TracedHandler.__init__.__code__)
 
 
 def instrument_server(server: BaseServer) -> BaseServer:

@@ -1,8 +1,8 @@
 """How an invariant is written down: its metadata as a table row, its rule as a pure function over one Trace.
 
 A rule yields a Violation for each break, or returns `NotApplicable(reason)` / `Unknown(reason)`. It never guesses: a
-rule that is not sure says Unknown. Facts after `network.stalled`, `network.spinning` or `network.limit` on a connection
-come from a handler that was stopped from outside; `settled` cuts them off.
+rule that is not sure says Unknown. Facts after one of `STOPS` on a connection come from a handler that was stopped from
+outside; `settled` cuts them off.
 """
 
 from __future__ import annotations
@@ -16,7 +16,22 @@ from handshaker.harness.errors import UsageError, did_you_mean
 from handshaker.harness.trace import Event, Trace
 from handshaker.harness.verdict import Level, Reach, Violation
 
-__all__ = ["REGISTRY", "Family", "Invariant", "NotApplicable", "RelationRule", "Rule", "Unknown", "by_slug", "invariant", "settled"]
+__all__ = [
+    "REGISTRY",
+    "STOPS",
+    "Answer",
+    "AnyRule",
+    "Family",
+    "Invariant",
+    "NotApplicable",
+    "RelationRule",
+    "Rule",
+    "Unknown",
+    "by_connection",
+    "by_slug",
+    "invariant",
+    "settled",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +53,8 @@ class Family:
     """Traces that a relation compares: the Case itself, the same once more, and a variant of it, all on fresh servers.
 
     `relation` is segmentation (the same bytes cut otherwise), isolation (after another peer; the compared connection
-    is the last one) or repeatability (the same bytes sent by a second peer after the first).
+    is the last one), repeatability (the same bytes sent by a second peer after the first) or completeness (the declared
+    example, with a half-close after it in base and repeat, without one in variant).
     """
 
     relation: str
@@ -121,15 +137,38 @@ def by_slug(slug: str) -> Invariant:
         raise UsageError(f"no invariant is called {slug!r}; {did_you_mean(slug, REGISTRY)}") from None
 
 
-_STOPS: Final = ("network.stalled", "network.spinning", "network.limit")
+STOPS: Final = ("network.stalled", "network.spinning", "network.limit", "network.kernel")
 
 
 def settled(trace: Trace, connection: int) -> tuple[Event, ...]:
     """The events of *connection* up to the point where its handler was stopped from outside, that point included."""
-    kept: list[Event] = []
+    return by_connection(trace).get(connection, ())
+
+
+def by_connection(trace: Trace) -> dict[int, tuple[Event, ...]]:
+    """The settled events of each connection, in order of appearance."""
+    # All rules ask this of one Trace, one after another: the answer for the last Trace is kept.
+    if _LAST.trace is not trace:
+        _LAST.trace, _LAST.settled = trace, _settle(trace)
+    return _LAST.settled
+
+
+class _Last:
+    def __init__(self) -> None:
+        self.trace: Trace | None = None
+        self.settled: dict[int, tuple[Event, ...]] = {}
+
+
+_LAST: Final = _Last()
+
+
+def _settle(trace: Trace) -> dict[int, tuple[Event, ...]]:
+    kept: dict[int, list[Event]] = {}
+    stopped: set[int] = set()
     for event in trace.events:
-        if event.connection == connection:
-            kept.append(event)
-            if event.kind in _STOPS:
-                break
-    return tuple(kept)
+        connection = event.connection
+        if connection >= 0 and connection not in stopped:
+            kept.setdefault(connection, []).append(event)
+            if event.kind in STOPS:
+                stopped.add(connection)
+    return {connection: tuple(events) for connection, events in kept.items()}

@@ -25,9 +25,9 @@ _IMPATIENT_POLL_S: Final = 0.01
 
 
 class VirtualClock:
-    """Seconds since the case began, moved by waiting, never by the wall."""
+    """Seconds since the case began, moved by waiting, never by the wall; unless a Case must be played in real time."""
 
-    __slots__ = ("now", "polls")
+    __slots__ = ("now", "polls", "virtual")
 
     def __init__(self) -> None:
         self.reset()
@@ -36,6 +36,7 @@ class VirtualClock:
         """A new case begins."""
         self.now = 0.0
         self.polls = 0
+        self.virtual = True
 
     def move(self, seconds: float) -> None:
         """Let *seconds* go by."""
@@ -60,18 +61,25 @@ _real: dict[str, Callable[..., Any]] = {
 }
 
 
-def _ours() -> bool:
+def _watched() -> bool:
     return RUN.active and threading.get_ident() == RUN.owner
 
 
+def _ours() -> bool:
+    return CLOCK.virtual and _watched()
+
+
 def _sleep(seconds: float) -> None:
-    if not _ours():
+    if not _watched():
         _real["sleep"](seconds)
-    elif seconds < 0:
+        return
+    if seconds < 0:
         raise ValueError("sleep length must be non-negative")
-    else:
-        RUN.emit((("network.sleep", RUN.connection, seconds), None))
+    RUN.emit((("network.sleep", RUN.connection, seconds), None))
+    if CLOCK.virtual:
         CLOCK.move(seconds)
+    else:
+        _real["sleep"](seconds)
 
 
 def _reader(name: str, base: float) -> Callable[[], Any]:

@@ -1,7 +1,7 @@
 """The file objects that `makefile()` returns: the standard ones, which also say through whom bytes travel.
 
-They subclass what `socket.makefile` builds, so a handler sees the classes it knows. `by_collector` tells a descriptor that
-was given back by garbage collection from one that somebody closed.
+They subclass what `socket.makefile` builds, so a handler sees the classes it knows. `by_collector` tells a descriptor
+that was given back by garbage collection from one that somebody closed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["Reader", "Stream", "Tally", "Writer", "open_file"]
 
 
 class Tally:
-    """What one writer accepted and what it passed on to the socket, kept apart from the writer so that both can be freed."""
+    """What one writer accepted and what it passed on to the socket; kept apart from it, so that both can be freed."""
 
     __slots__ = ("accepted", "closed", "mode", "passed_on")
 
@@ -95,19 +95,19 @@ class Writer(io.BufferedWriter):
 def _note_collector(file: Reader | Writer) -> None:
     raw = getattr(file, "raw", None)
     if isinstance(raw, Stream) and not file.closed:
-        raw._pulled.by_collector = True  # noqa: SLF001 - one mechanism in two classes
+        raw._pulled.by_collector = True
 
 
 def open_file(
     sock: PulledSocket, mode: str, buffering: int | None, text: dict[str, Any]
 ) -> tuple[io.IOBase, Tally | None]:
-    """What `socket.makefile(mode, buffering, **text)` returns, and its writer's tally, if any (Lib/socket.py, makefile)."""
+    """What `socket.makefile(mode, buffering, **text)` returns (Lib/socket.py), and its writer's tally, if any."""
     if not set(mode) <= {"r", "w", "b"}:
         raise ValueError(f"invalid mode {mode!r} (only r, w, b allowed)")
     writing = "w" in mode
     reading = "r" in mode or not writing
     raw = Stream(sock, ("r" if reading else "") + ("w" if writing else ""))
-    sock._io_refs += 1  # type: ignore[attr-defined]  # noqa: SLF001 - the protocol between socket and SocketIO
+    sock._io_refs += 1  # type: ignore[attr-defined]
     if buffering is None or buffering < 0:
         buffering = io.DEFAULT_BUFFER_SIZE
     if buffering == 0:

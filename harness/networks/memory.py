@@ -1,183 +1,30 @@
 """The memory network: no kernel object, one thread, virtual time, the same Case always gives the same Trace.
 
-A `Link` is both ends of one connection. What it does on resets, half-closes and full buffers is what Linux does on the
-loopback interface; `docs/networks.md` lists what is deliberately different, and the parity suite compares the two.
+A `Link` is both ends of one connection; the request socket waits on it in virtual time, by playing the peer's Steps.
+`docs/networks.md` lists what is deliberately different from the kernel, and the parity suite compares the two.
 """
 
 from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 from handshaker.harness.case import Case
+from handshaker.harness.networks.bounds import EVENTS_MAX, IDLE_READS_MAX, check_events, stop
 from handshaker.harness.networks.clock import CLOCK
-from handshaker.harness.networks.player import Player, Turn
-from handshaker.harness.networks.sockets import PulledSocket, Stopped
-from handshaker.harness.recorder import RUN
+from handshaker.harness.networks.link import Link
+from handshaker.harness.networks.listener import SERVER_PORT, KernelLess, MemoryListener
+from handshaker.harness.networks.player import Turn
+from handshaker.harness.networks.sockets import PulledSocket
+from handshaker.harness.recorder import RUN, Emit
 
-__all__ = ["Link", "MemoryListener", "MemoryNetwork", "MemorySocket"]
+__all__ = ["MemoryListener", "MemoryNetwork", "MemorySocket"]
 
-REPLY_BYTES_MAX: Final = 4 * 1024 * 1024
-EVENTS_MAX: Final = 50_000
-IDLE_READS_MAX: Final = 200
 ROOM_BYTES: Final = 262_144
-RESET_CUTS_BYTES: Final = 131_072
-SERVER_PORT: Final = 8_000
-FIRST_PEER_PORT: Final = 40_000
 
 
-class Link:
-    """Both ends of one connection: what waits to be read, how each side ended, what has arrived at the peer."""
-
-    __slots__ = (
-        "address", "barren", "ended", "error", "inbox", "number", "peer_gone", "player", "reading", "reply",
-        "reply_bytes", "room", "shut_rd", "shut_wr", "unread", "released", "socket_timeout", "tallies",
-    )  # fmt: skip
-
-    def __init__(self, number: int, case: Case) -> None:
-        self.number = number
-        self.address = ("127.0.0.1", FIRST_PEER_PORT + number)
-        self.inbox = b""
-        self.ended = False  # a FIN has come: after the inbox, reads give b""
-        self.error = 0  # a pending socket error, given once
-        self.peer_gone = False  # the peer's side is closed or reset: what is written goes nowhere
-        self.reading = True
-        self.room = 0
-        self.reply: list[bytes] = []
-        self.reply_bytes = 0
-        self.shut_rd = self.shut_wr = self.released = self.unread = False
-        self.barren = 0
-        self.socket_timeout: float | None = None
-        self.tallies: list[Any] = []
-        self.player = Player(number, case.scripts[number], self)
-
-    # what the peer does (the Wire that the Player plays on)
-
-    def deliver(self, data: bytes) -> None:
-        """One segment arrives; after the server side is gone it is answered by a reset that nobody sees."""
-        if not self.shut_rd:
-            self.inbox += data
-
-    def half_close(self) -> None:
-        """A FIN arrives."""
-        self.ended = True
-
-    def close(self) -> None:
-        """A FIN arrives, and whatever is written from now on is answered by a reset."""
-        self.ended = self.peer_gone = True
-
-    def reset(self) -> None:
-        """A reset arrives: what was not read yet stays readable, then ECONNRESET once (EPIPE if a FIN came before)."""
-        self.error = errno.EPIPE if self.ended else errno.ECONNRESET
-        self.peer_gone = True
-
-    def stop_reading(self, room: int) -> None:
-        """Only *room* more bytes fit."""
-        self.reading, self.room = False, room
-
-    def resume_reading(self) -> None:
-        """Everything fits again."""
-        self.reading = True
-
-    def received(self) -> int:
-        """Bytes of reply at the peer."""
-        return self.reply_bytes
-
-    # what the server side does
-
-    def take(self, size: int, *, peek: bool) -> bytes:
-        """Up to *size* bytes of the inbox."""
-        data = self.inbox[:size]
-        if not peek:
-            self.inbox = self.inbox[size:]
-        return data
-
-    def put(self, data: memoryview) -> None:
-        """Bytes go to the peer, if it is still there; a closed peer answers the first ones with a reset."""
-        if self.peer_gone:
-            self.error = errno.EPIPE
-            return
-        self.reply.append(bytes(data))
-        self.reply_bytes += len(data)
-        if not self.reading:
-            self.room -= len(data)
-        if self.reply_bytes > REPLY_BYTES_MAX:
-            stop("network.limit", self.number, "reply")
-
-    def release(self) -> None:
-        """The server side is closed; input that nobody read turns the end into a reset."""
-        self.released = True
-        self.unread = bool(self.inbox)
-
-    def end(self) -> tuple[Any, ...]:
-        """How the stream ended for the peer: the fields of `peer.end`."""
-        if self.unread and (not self.shut_wr or self.reply_bytes > RESET_CUTS_BYTES):
-            how = "reset"
-        else:
-            how = "eof" if self.released or self.shut_wr else "open"
-        return ("peer.end", self.number, how, self.unread, self.player.unplayed)
-
-
-def stop(kind: str, number: int, *fields: Any) -> NoReturn:
-    """Write the fact down first, then end the handler."""
-    if not RUN.stopped:
-        RUN.stopped = True
-        RUN.emit(((kind, number, *fields), None))
-    raise Stopped(kind)
-
-
-class _KernelLess(socket.socket):
-    """What a socket without a kernel object answers about itself."""
-
-    family = property(lambda self: socket.AF_INET)  # type: ignore[assignment]
-    type = property(lambda self: socket.SOCK_STREAM)  # type: ignore[assignment]
-    proto = property(lambda self: 0)  # type: ignore[assignment]
-    timeout = property(lambda self: self.gettimeout())  # type: ignore[assignment]
-
-    _options: dict[tuple[int, int], Any]
-    _timeout: float | None
-
-    def gettimeout(self) -> float | None:
-        """The timeout in seconds; None: blocking."""
-        return self._timeout
-
-    def getblocking(self) -> bool:
-        """Whether operations may wait."""
-        return self._timeout != 0
-
-    def setblocking(self, flag: bool, /) -> None:
-        """Blocking for ever, or not at all."""
-        self.settimeout(None if flag else 0.0)
-
-    def settimeout(self, value: float | None, /) -> None:
-        """Let operations wait for *value* seconds; None: for ever."""
-        if value is not None and float(value) < 0:
-            raise ValueError("Timeout value out of range")
-        self._timeout = None if value is None else float(value)
-
-    def getsockopt(self, level: int, optname: int, buflen: int = 0, /) -> Any:
-        """What `setsockopt` set, else 0 (or the few values that handlers ask for)."""
-        known = {(socket.SOL_SOCKET, socket.SO_TYPE): socket.SOCK_STREAM}
-        value = self._options.get((level, optname), known.get((level, optname), 0))
-        if buflen and isinstance(value, int):
-            return value.to_bytes(min(4, buflen), "little")
-        return value
-
-    def get_inheritable(self) -> bool:
-        """Sockets are not inheritable unless somebody asks for it (PEP 446)."""
-        return False
-
-    def set_inheritable(self, inheritable: bool) -> None:
-        """Taken; there is no descriptor to inherit."""
-
-    def ioctl(self, *_: Any) -> NoReturn:
-        """Windows only."""
-        raise AttributeError("ioctl")
-
-
-class MemorySocket(_KernelLess, PulledSocket):
+class MemorySocket(PulledSocket, KernelLess):
     """The request socket of the memory network."""
 
     def __init__(self, link: Link) -> None:
@@ -195,28 +42,47 @@ class MemorySocket(_KernelLess, PulledSocket):
         link = self._link
         if not size:
             return b""
-        if not link.inbox and not self._wait_for_input(link, flags):
+        if flags:
+            return self._read_specially(link, size, flags)
+        if not link.inbox and not self._wait_for_input(link, self._timeout):
             return b""
-        if flags & socket.MSG_WAITALL:
-            while len(link.inbox) < size and self._wait_for_input(link, flags):
-                pass
         link.barren = 0
+        return link.take(size, peek=False)
+
+    def _read_specially(self, link: Link, size: int, flags: int) -> bytes:
+        # Python waits for a socket with a timeout before it asks the kernel, so there MSG_DONTWAIT changes nothing, and
+        # MSG_WAITALL neither, for such a socket is non-blocking underneath (Modules/socketmodule.c, sock_call_impl).
+        patience = 0.0 if flags & socket.MSG_DONTWAIT and self._timeout is None else self._timeout
+        if flags & socket.MSG_PEEK and link.inbox:
+            self._peek_again(link)
+        elif not link.inbox and not self._wait_for_input(link, patience):
+            return b""
+        if flags & socket.MSG_WAITALL and patience is None:
+            while len(link.inbox) < size and not (link.ended or link.error or link.shut_rd):
+                self._wait_for_input(link, None)
+        if not flags & socket.MSG_PEEK:
+            link.barren = 0
         return link.take(size, peek=bool(flags & socket.MSG_PEEK))
 
-    def _wait_for_input(self, link: Link, flags: int) -> bool:
+    def _peek_again(self, link: Link) -> None:
+        """Who looks again and again at what is there, and takes nothing, waits for more: let the peer go on."""
+        if link.barren:
+            link.player.advance(CLOCK.now)
+        self._barren(link, "recv")
+
+    def _wait_for_input(self, link: Link, patience: float | None) -> bool:
         """Pull until there is more input; False at the end of the stream."""
-        if link.shut_rd:
-            return self._barren(link, "recv")
         before = len(link.inbox)
-        patience = 0.0 if flags & socket.MSG_DONTWAIT else self._timeout
         deadline = None if patience is None else CLOCK.now + patience
         while len(link.inbox) == before:
             if link.ended:
                 return self._barren(link, "recv")
             if link.error:
                 self._raise_pending(link)
+            if link.shut_rd:
+                return self._barren(link, "recv")
             turn = link.player.advance(deadline)
-            if turn is not Turn.PLAYED or (patience == 0 and link.inbox == b"" and not (link.ended or link.error)):
+            if turn is not Turn.PLAYED or (patience == 0 and not link.readable()):
                 self._give_up(link, "recv", deadline, patience)
         return True
 
@@ -257,39 +123,38 @@ class MemorySocket(_KernelLess, PulledSocket):
                 done += len(part)
             if done == len(data) or (part and not whole and self._timeout is not None):
                 return done
-            if not self._wait_for_room(link, deadline):
-                return done
+            self._wait_for_room(link, deadline)
 
     def _may_write(self, link: Link) -> None:
         if link.error:
+            self._barren(link, "send")
             self._raise_pending(link)
-        if link.shut_wr or (link.peer_gone and (link.player.state == "reset" or link.unread)):
+        if link.shut_wr or link.dead:
             self._barren(link, "send")
             raise BrokenPipeError(errno.EPIPE, "Broken pipe")
-        if len(RUN.recorder.flat if RUN.recorder else ()) > 2 * EVENTS_MAX:
-            stop("network.limit", self.number, "events")
+        if RUN.recorder is not None and len(RUN.recorder.flat) > 2 * EVENTS_MAX:
+            check_events(self.number)
 
     def _room(self, link: Link) -> int:
         return ROOM_BYTES if link.reading or link.peer_gone else min(ROOM_BYTES, max(0, link.room))
 
-    def _wait_for_room(self, link: Link, deadline: float | None) -> bool:
+    def _wait_for_room(self, link: Link, deadline: float | None) -> None:
         """Pull until the peer reads again or is gone."""
         while not self._room(link) and not link.error:
             turn = link.player.advance(deadline)
             if turn is not Turn.PLAYED or self._timeout == 0:
                 self._give_up(link, "send", deadline, self._timeout)
-        return True
 
     # the rest
 
     def _shut(self, how: int) -> None:
         link = self._link
-        if link.player.state == "reset":
+        if link.dead:
             raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
-        if how in (socket.SHUT_RD, socket.SHUT_RDWR):
+        if how != socket.SHUT_WR:
             link.shut_rd = True
-        if how in (socket.SHUT_WR, socket.SHUT_RDWR):
-            link.shut_wr = True
+        if how != socket.SHUT_RD:
+            link.shut_writing()
 
     def _release(self) -> None:
         self._link.release()
@@ -297,35 +162,33 @@ class MemorySocket(_KernelLess, PulledSocket):
     def _kernel(self, operation: str) -> NoReturn:
         stop("network.kernel", self.number, operation)
 
-    def settimeout(self, value: float | None, /) -> None:
-        """Set the timeout, and write it down."""
-        super().settimeout(value)
-        RUN.emit((("socket.settimeout", self.number, self._timeout), None))
-
-    def setsockopt(self, level: int, optname: int, value: Any, optlen: int = 0, /) -> None:
-        """Keep the option, and write it down."""
-        self._options[level, optname] = value
-        RUN.emit((("socket.setsockopt", self.number, f"{level}/{optname}"), repr(value)))
+    def getsockopt(self, level: int, optname: int, buflen: int = 0, /) -> Any:
+        """What `setsockopt` set; SO_ERROR gives the pending error, once."""
+        self._not_released()
+        if (level, optname) == (socket.SOL_SOCKET, socket.SO_ERROR) and self._link.error:
+            number, self._link.error, self._link.ended = self._link.error, 0, True
+            return number
+        return super().getsockopt(level, optname, buflen)
 
     def getsockname(self) -> Any:
         """The server's own address."""
+        self._not_released()
         return ("127.0.0.1", SERVER_PORT)
 
     def getpeername(self) -> Any:
-        """The peer's address; ENOTCONN after a reset."""
-        if self._released:
-            raise OSError(errno.EBADF, "Bad file descriptor")
-        if self._link.player.state == "reset":
+        """The peer's address; ENOTCONN when the connection is dead."""
+        self._not_released()
+        if self._link.dead:
             raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
         return self._link.address
 
     def fileno(self) -> int:
         """-1 once closed; an open socket has no descriptor here, so the Case must be played on loopback."""
-        if self._released:
-            return -1
-        self._kernel("fileno")
+        if not self._released:
+            self._kernel("fileno")
+        return -1
 
-    def dup(self) -> NoReturn:  # type: ignore[override]
+    def dup(self) -> NoReturn:
         """A second descriptor needs a first one."""
         self._kernel("dup")
 
@@ -343,81 +206,6 @@ class MemorySocket(_KernelLess, PulledSocket):
         """A connected socket does not connect."""
         return errno.EISCONN
 
-    def __repr__(self) -> str:
-        return f"<MemorySocket of peer {self.number}{' [closed]' if self._closed else ''}>"
-
-
-class MemoryListener(_KernelLess):
-    """The listening socket of the memory network; also what `socket.socket` makes while a server is constructed."""
-
-    network: MemoryNetwork | None = None
-
-    def __init__(self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:
-        self._io_refs = 0
-        self._closed = False
-        self._timeout = None
-        self._options = {}
-        self._address: Any = ("0.0.0.0", 0)
-        self.asked_family, self.asked_type = int(family), int(type)
-
-    def bind(self, address: Any, /) -> None:
-        """Any address will do; port 0 becomes a fixed one."""
-        host, port = (address[0] or "0.0.0.0", address[1] or SERVER_PORT) if isinstance(address, tuple) else address
-        self._address = (host, port)
-
-    def listen(self, backlog: int = 0, /) -> None:
-        """Ready at once."""
-        self._options[socket.SOL_SOCKET, socket.SO_ACCEPTCONN] = 1
-
-    def accept(self) -> tuple[socket.socket, Any]:
-        """The next peer of the Case. Raises BlockingIOError when all have been served."""
-        if self._closed:
-            raise OSError(errno.EBADF, "Bad file descriptor")
-        if self.network is None:
-            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
-        return self.network.accept()
-
-    def getsockname(self) -> Any:
-        """The address it was bound to."""
-        return self._address
-
-    def setsockopt(self, level: int, optname: int, value: Any, optlen: int = 0, /) -> None:
-        """Keep the option."""
-        self._options[level, optname] = value
-
-    def fileno(self) -> int:
-        """There is no descriptor."""
-        return -1
-
-    def _real_close(self, _: Any = None) -> None:
-        self._closed = True
-
-    def shutdown(self, how: int, /) -> None:
-        """A listener has nothing to shut down."""
-
-    def detach(self) -> int:
-        """There is no descriptor to give away."""
-        return -1
-
-    def __repr__(self) -> str:
-        return f"<MemoryListener {self._address}>"
-
-
-def _not_a_connection(name: str) -> Callable[..., NoReturn]:
-    def method(self: object, *_: Any, **__: Any) -> NoReturn:
-        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
-
-    method.__name__ = name
-    method.__doc__ = "A listening socket cannot."
-    return method
-
-
-for _name in (
-    "connect", "connect_ex", "getpeername", "recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into",
-    "send", "sendall", "sendmsg", "sendmsg_afalg", "sendto", "dup", "_accept",
-):  # fmt: skip
-    setattr(MemoryListener, _name, _not_a_connection(_name))
-
 
 class MemoryNetwork:
     """One Case in memory: its peers connect one after another, when the server accepts."""
@@ -432,6 +220,10 @@ class MemoryNetwork:
     def waiting(self) -> int:
         """How many peers have not been accepted yet."""
         return len(self.case.scripts) - len(self.links)
+
+    def listen(self, listener: MemoryListener) -> None:
+        """Let the peers of this Case connect to *listener*."""
+        listener.network = self
 
     def accept(self) -> tuple[socket.socket, Any]:
         """Let the next peer connect. Raises BlockingIOError when there is none."""
@@ -448,18 +240,17 @@ class MemoryNetwork:
         if early:
             link.player.play_early(early)
         sock = MemorySocket(link)
-        self._accepted(sock, link)
+        named = not link.dead
+        RUN.emit((("socket.accepted", number, "AF_INET", "SOCK_STREAM", sock.gettimeout(), False, named), None))
         return sock, link.address
 
-    def _accepted(self, sock: MemorySocket, link: Link) -> None:
-        named = link.player.state != "reset"
-        RUN.emit((("socket.accepted", link.number, "AF_INET", "SOCK_STREAM", sock.gettimeout(), False, named), None))
+    def close(self) -> None:
+        """There is nothing to give back."""
 
-    def finish(self) -> None:
-        """Write down how each connection ended, after the server is gone."""
+    def finish(self, emit: Emit) -> None:
+        """Tell *emit* how each connection ended, after the server is gone."""
         for link in self.links:
             for tally in link.tallies:
                 pending = tally.accepted - tally.passed_on
-                RUN.emit((("socket.file-end", link.number, tally.mode, pending > 0, tally.closed), pending))
-            RUN.emit((link.end(), b"".join(link.reply)))
-
+                emit((("socket.file-end", link.number, tally.mode, pending > 0, tally.closed), pending))
+            emit((link.end(), b"".join(link.reply)))

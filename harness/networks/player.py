@@ -1,8 +1,8 @@
 """The one engine of both networks: the handler's own operations pull the peer's Script, one Step at a time.
 
-When the handler reads and nothing is there, the next Step is played, in the same thread; so segment borders are exact and
-nothing waits. When the handler writes and has consumed all that was sent, Steps that end or hinder the connection are
-played first: that is how a peer resets between a request and its reply. Time goes by only while the handler waits.
+When the handler reads and nothing is there, the next Step is played, in the same thread; so segment borders are exact
+and nothing waits. When the handler writes and has consumed all that was sent, Steps that end or hinder the connection
+are played first: that is how a peer resets between a request and its reply. Time goes by only while the handler waits.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final, Protocol
 
-from handshaker.harness.case import Script
+from handshaker.harness.case import Script, Step
 from handshaker.harness.networks.clock import CLOCK
 from handshaker.harness.recorder import RUN
 
@@ -58,7 +58,7 @@ _PLAYED_BEFORE_A_WRITE: Final = frozenset({"half-close", "close", "reset", "stop
 class Player:
     """One peer's way through its Script."""
 
-    __slots__ = ("_left", "_steps", "_wire", "number", "position", "state")
+    __slots__ = ("_steps", "_until", "_wire", "number", "position", "state")
 
     def __init__(self, number: int, script: Script, wire: Wire) -> None:
         self.number = number
@@ -66,12 +66,21 @@ class Player:
         self.state = "open"
         self._steps = script.steps
         self._wire = wire
-        self._left: float | None = None
+        self._until: float | None = None
 
     @property
     def unplayed(self) -> int:
         """How many Steps are left."""
         return len(self._steps) - self.position
+
+    @property
+    def next_step(self) -> Step | None:
+        """The Step that comes next; None when the Script is over."""
+        return self._steps[self.position] if self.position < len(self._steps) else None
+
+    def pass_over(self, kind: str, told: object) -> None:
+        """A waiting Step is over: somebody else waited for it, in real time."""
+        self._pass((kind, self.number, told))
 
     def play_early(self, count: int) -> None:
         """Play *count* Steps before the connection is accepted."""
@@ -109,7 +118,7 @@ class Player:
                 return
 
     def _send(self, payload: bytes) -> None:
-        # A peer that has ended its sending direction cannot send: the Step is passed over, as `send()` would fail there.
+        # A peer that has ended its sending direction cannot send: the Step is passed over, for `send()` would fail.
         if payload and self.state == "open":
             RUN.emit((("peer.send", self.number), payload))
             self._wire.deliver(payload)
@@ -124,12 +133,18 @@ class Player:
             self._wire.resume_reading()
         else:
             self.state = _ENDS[action]
-            (self._wire.reset if action == "reset" else self._wire.close if action == "close" else self._wire.half_close)()
+            (
+                self._wire.reset
+                if action == "reset"
+                else self._wire.close
+                if action == "close"
+                else self._wire.half_close
+            )()
 
     def _expect(self, size: int, seconds: float, deadline: float | None) -> Turn:
         if self._wire.received() >= size:
             return self._pass(("peer.expect", self.number, True))
-        # Both sides wait for each other now; the handler will not write while it waits, so the peer's patience runs out.
+        # Both sides wait for each other now: the handler does not write while it waits, so the peer's patience ends.
         turn = self._let_time_pass(seconds, deadline)
         return turn if turn is Turn.TIMED_OUT else self._pass(("peer.expect", self.number, False))
 
@@ -138,17 +153,17 @@ class Player:
         return turn if turn is Turn.TIMED_OUT else self._pass(("peer.pause", self.number, seconds))
 
     def _let_time_pass(self, seconds: float, deadline: float | None) -> Turn:
-        left = seconds if self._left is None else self._left
-        if deadline is not None and CLOCK.now + left > deadline:
-            self._left = left - max(0.0, deadline - CLOCK.now)
+        # The peer's own waiting goes on while the handler does something else, such as sleeping.
+        until = self._until = CLOCK.now + seconds if self._until is None else self._until
+        if deadline is not None and until > deadline:
             CLOCK.move(deadline - CLOCK.now)
             return Turn.TIMED_OUT
-        CLOCK.move(left)
-        self._left = None
+        CLOCK.move(until - CLOCK.now)
+        self._until = None
         return Turn.PLAYED
 
     def _pass(self, what: tuple[object, ...]) -> Turn:
-        self._left = None
+        self._until = None
         self.position += 1
         RUN.emit((what, None))
         return Turn.PLAYED

@@ -1,9 +1,9 @@
 """The request socket that the handler holds: a `socket.socket` whose every operation is recorded, on both networks.
 
-What a network must provide is small: `_read`, `_write`, `_shut`, `_release` and the answers about addresses and options.
-Everything that handlers really call is built on these, so a method behaves alike on both networks. A method of the C
-base class that is not overridden would reach a descriptor that does not exist and look like the handler's bug: a test
-compares the names.
+What a network must provide is small: `_read`, `_write`, `_shut`, `_release` and the answers about addresses and
+options. Everything that handlers really call is built on these, so a method behaves alike on both networks. A method of
+the C base class that is not overridden would reach a descriptor that does not exist and look like the handler's bug: a
+test compares the names.
 """
 
 from __future__ import annotations
@@ -11,34 +11,48 @@ from __future__ import annotations
 import errno
 import socket
 import threading
-from typing import Any, Final, NoReturn
+from typing import Any, NoReturn
 
+from handshaker.harness.networks.bounds import stopped_again
 from handshaker.harness.networks.files import Tally, open_file
 from handshaker.harness.recorder import RUN, injected
 
-__all__ = ["SHUTDOWNS", "PulledSocket", "Stopped"]
+__all__ = ["SHUTDOWNS", "PulledSocket", "VirtualTimeout", "name_of"]
 
 SHUTDOWNS = {socket.SHUT_RD: "rd", socket.SHUT_WR: "wr", socket.SHUT_RDWR: "rdwr"}
-
-
-SWALLOWED_STOPS_MAX: Final = 1_000
-
-
-class Stopped(BaseException):
-    """Ends a handler that would block or spin for ever; what happens after it is not judged."""
-
-
-def stopped_again() -> NoReturn:
-    """A handler that was stopped goes on: stop it again; one that swallows every stop can only be ended with its process."""
-    RUN.swallowed += 1
-    if RUN.swallowed > SWALLOWED_STOPS_MAX:
-        RUN.unstoppable()
-    raise Stopped("stopped before")
 
 
 def name_of(error: OSError) -> str:
     """`ECONNRESET` and the like, or the exception's own name when it carries no number."""
     return errno.errorcode.get(error.errno or 0, type(error).__name__)
+
+
+class VirtualTimeout(socket.socket):
+    """The timeout of a socket whose waiting happens in virtual time: a number of ours, unknown to the kernel."""
+
+    timeout = property(lambda self: self.gettimeout())
+
+    _timeout: float | None
+
+    def gettimeout(self) -> float | None:
+        """The timeout in seconds; None: blocking."""
+        return self._timeout
+
+    def getblocking(self) -> bool:
+        """Whether operations may wait."""
+        return self._timeout != 0
+
+    def setblocking(self, flag: bool, /) -> None:
+        """Blocking for ever, or not at all."""
+        self.settimeout(None if flag else 0.0)
+
+    def settimeout(self, value: float | None, /) -> None:
+        """Let operations wait for *value* seconds; None: for ever."""
+        if value is not None and not isinstance(value, int | float):
+            raise TypeError(f"a timeout is a number of seconds or None, not {type(value).__name__}")
+        if value is not None and value < 0:
+            raise ValueError("Timeout value out of range")
+        self._timeout = None if value is None else float(value)
 
 
 class PulledSocket(socket.socket):
@@ -130,7 +144,8 @@ class PulledSocket(socket.socket):
             self._failed(operation, error)
             raise
         if data:
-            RUN.emit((self._what_recv[self.via], data))
+            if not flags & socket.MSG_PEEK:
+                RUN.emit((self._what_recv[self.via], data))
         elif size:
             RUN.emit((("socket.eof", self.number, self.via or "socket"), None))
         return data
@@ -142,6 +157,10 @@ class PulledSocket(socket.socket):
             raise OSError(errno.EBADF, "Bad file descriptor")
         if RUN.active and threading.get_ident() != RUN.owner:
             self._kernel("thread")
+
+    def _not_released(self) -> None:
+        if self._released:
+            raise OSError(errno.EBADF, "Bad file descriptor")
 
     def _failed(self, operation: str, error: OSError) -> None:
         if isinstance(error, TimeoutError):
@@ -207,7 +226,7 @@ class PulledSocket(socket.socket):
 
     # file objects
 
-    def makefile(  # type: ignore[override]
+    def makefile(
         self, mode: str = "r", buffering: int | None = None, *,
         encoding: str | None = None, errors: str | None = None, newline: str | None = None,
     ) -> Any:  # fmt: skip
@@ -217,6 +236,24 @@ class PulledSocket(socket.socket):
         if tally is not None:
             self._tallies.append(tally)
         return file
+
+    # settings
+
+    def settimeout(self, value: float | None, /) -> None:
+        """Set the timeout, and write it down."""
+        self._not_released()
+        super().settimeout(value)
+        RUN.emit((("socket.settimeout", self.number, self.gettimeout()), None))
+
+    def setblocking(self, flag: bool, /) -> None:
+        """Wait for ever, or not at all, and write it down."""
+        self.settimeout(None if flag else 0.0)
+
+    def setsockopt(self, level: int, optname: int, value: Any, *optlen: int) -> None:
+        """Set the option, and write it down."""
+        self._not_released()
+        super().setsockopt(level, optname, value, *optlen)
+        RUN.emit((("socket.setsockopt", self.number, f"{level}/{optname}"), repr(value)))
 
     # ending
 
@@ -259,8 +296,10 @@ class PulledSocket(socket.socket):
         RUN.emit((("socket.detach", self.number), None))
         self._kernel("detach")
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of peer {self.number}{' [closed]' if self._closed else ''}>"
+
     def __del__(self) -> None:
         if not getattr(self, "_released", True):
             self.by_collector = True
             self._real_close()
-

@@ -1,0 +1,1 @@
+"""A budgeted run in phases: preflight, regressions, sweep, generate, shrink, confirm."""

@@ -1,0 +1,57 @@
+"""From a sighting to a Finding: its level, who can make it happen, and how it is played again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from handshaker.harness.campaign.workbench import Sighting
+from handshaker.harness.case import Case
+from handshaker.harness.invariants.base import by_slug
+from handshaker.harness.notices import FindingReady
+from handshaker.harness.settings import Settings
+from handshaker.harness.trace import Trace
+from handshaker.harness.verdict import Finding, Reach
+
+__all__ = ["finding_of", "reach_of", "ready"]
+
+_TIMING = frozenset({"reset", "close", "pause", "stop-reading", "expect"})
+
+
+def reach_of(case: Case, usual: Reach) -> Reach:
+    """Who can make this Case happen: its hardships decide, unless the handler breaks the API whatever the peer does."""
+    if usual is Reach.MISUSE:
+        return usual
+    if case.faults:
+        return Reach.INJECTED
+    early = any(script.early for script in case.scripts)
+    timed = early or any(step.action in _TIMING for script in case.scripts for step in script.steps)
+    return Reach.TIMING if timed else Reach.PEER
+
+
+def finding_of(sighting: Sighting, settings: Settings, replay: str = "") -> Finding:
+    """The finding that *sighting* is for a campaign with *settings*; *replay* says how it is played again."""
+    row = by_slug(sighting.invariant)
+    finding = Finding(
+        settings.target,
+        sighting.invariant,
+        row.level,
+        reach_of(sighting.case, row.reach),
+        sighting.violation,
+        sighting.case,
+        sighting.history,
+        sighting.folded,
+        phase=sighting.phase,
+        seed=settings.seed,
+        contrast=sighting.contrast,
+        settings=settings.declarations(),
+        replayable=not settings.replay,
+    )
+    return replace(finding, replay=replay or settings.replay)
+
+
+def ready(finding: Finding, trace: Trace | None, contrast: Trace | None, *, saved: str, known: bool) -> FindingReady:
+    """The Notice that tells a finding, with the words of its row."""
+    row = by_slug(finding.invariant)
+    return FindingReady(
+        finding, trace, row.title, row.requirement, row.source, saved=saved, known=known, contrast_trace=contrast
+    )

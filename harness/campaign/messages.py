@@ -1,0 +1,42 @@
+"""What a task in the worker tells the supervisor, and the phases' numbers on the progress page."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from handshaker.harness import codec
+from handshaker.harness.campaign.workbench import Sighting
+
+__all__ = ["PHASE_NUMBERS", "finished", "progress", "question", "remark", "seen", "started"]
+
+PHASE_NUMBERS: Final = {"preflight": 1, "regressions": 2, "sweep": 3, "generate": 4, "shrink": 5, "confirm": 6}
+
+
+def started(phase: str, expected: int = 0) -> dict[str, Any]:
+    """A phase begins."""
+    return {"message": "started", "phase": phase, "expected": expected}
+
+
+def finished(phase: str, cases: int, seconds: float) -> dict[str, Any]:
+    """A phase ends."""
+    return {"message": "finished", "phase": phase, "cases": cases, "seconds": seconds}
+
+
+def progress(phase: str, cases: int, seconds: float, expected: int) -> dict[str, Any]:
+    """How far a phase has come."""
+    return {"message": "progress", "phase": phase, "cases": cases, "seconds": seconds, "expected": expected}
+
+
+def seen(sighting: Sighting) -> dict[str, Any]:
+    """A violation that this task has not told before."""
+    return {"message": "seen", "sighting": codec.encode(sighting)}
+
+
+def remark(topic: str, text: str) -> dict[str, Any]:
+    """Something to read once."""
+    return {"message": "remark", "topic": topic, "text": text}
+
+
+def question(topic: str, text: str) -> dict[str, Any]:
+    """Something that only the user can decide."""
+    return {"message": "question", "topic": topic, "text": text}

@@ -1,0 +1,141 @@
+"""Making a Case smaller while it still shows the same finding: the last step of shrinking, on the data itself.
+
+Hypothesis shrinks what was drawn; this reduces any Case, also one that nothing drew (the sweep's, a saved one, one that
+kills its process and so can be tried only a few times). Every candidate is simpler than the Case it came from by the
+same measure, so the loop ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from handshaker.harness.case import Case, Fault, Script, Step
+
+__all__ = ["measure", "reduce_case"]
+
+_SIMPLE_BYTE = b"a"
+_SIMPLIFIED_BYTES_MAX = 64
+
+
+def measure(case: Case) -> tuple[int, ...]:
+    """How large a Case is; smaller is simpler."""
+    steps = [step for script in case.scripts for step in script.steps]
+    odd = sum(len(step.data) - step.data.count(_SIMPLE_BYTE) for step in steps)
+    return (
+        len(case.scripts),
+        len(case.faults),
+        sum(fault.nth for fault in case.faults),
+        len(steps),
+        sum(script.early for script in case.scripts),
+        sum(step.repeat for step in steps),
+        sum(len(step.data) for step in steps),
+        sum(_ENDING_COST.get(step.action, 3) for step in steps),
+        sum(round(step.seconds * 1000) + step.size for step in steps),
+        odd,
+    )
+
+
+_ENDING_COST = {"send": 0, "half-close": 1, "close": 2}
+
+
+def reduce_case(
+    case: Case, violates: Callable[[Case], bool], *, tries_max: int = 600, payloads: bool = True
+) -> tuple[Case, int]:
+    """The smallest Case found that still *violates*, and how many were tried.
+
+    With *payloads* false the bytes of the Steps are left alone: they were made by a strategy that must stay in charge.
+    """
+    tried: set[str] = set()
+    best = case
+    progress = True
+    while progress and len(tried) < tries_max:
+        progress = False
+        for candidate in _simpler(best, payloads=payloads):
+            if len(tried) >= tries_max:
+                break
+            if measure(candidate) >= measure(best) or candidate.digest in tried:
+                continue
+            tried.add(candidate.digest)
+            if violates(candidate):
+                best, progress = candidate, True
+                break
+    return best, len(tried)
+
+
+def _simpler(case: Case, *, payloads: bool) -> Iterator[Case]:
+    yield from _fewer(case)
+    for number, script in enumerate(case.scripts):
+        for simpler in _simpler_scripts(script, payloads=payloads):
+            yield replace(case, scripts=(*case.scripts[:number], simpler, *case.scripts[number + 1 :]))
+    for number, fault in enumerate(case.faults):
+        for earlier in range(1, fault.nth):
+            moved = Fault(fault.point, fault.effect, earlier)
+            yield replace(case, faults=(*case.faults[:number], moved, *case.faults[number + 1 :]))
+
+
+def _fewer(case: Case) -> Iterator[Case]:
+    if len(case.scripts) > 1:
+        yield from (replace(case, scripts=(script,)) for script in case.scripts)
+        yield from (replace(case, scripts=case.scripts[:n] + case.scripts[n + 1 :]) for n in range(len(case.scripts)))
+    yield from (replace(case, faults=case.faults[:n] + case.faults[n + 1 :]) for n in range(len(case.faults)))
+
+
+def _simpler_scripts(script: Script, *, payloads: bool) -> Iterator[Script]:
+    steps = script.steps
+    if len(steps) > 1:
+        yield Script(())
+    for n in range(len(steps)):
+        yield Script(steps[:n] + steps[n + 1 :], max(0, script.early - (n < script.early)))
+    if script.early:
+        yield Script(steps, 0)
+        yield Script(steps, script.early - 1)
+    yield from _merged(script)
+    for n, step in enumerate(steps):
+        for simpler in _simpler_steps(step, payloads=payloads):
+            yield Script((*steps[:n], simpler, *steps[n + 1 :]), script.early)
+
+
+def _merged(script: Script) -> Iterator[Script]:
+    """Two neighbouring segments as one."""
+    steps = script.steps
+    for n in range(len(steps) - 1):
+        first, second = steps[n], steps[n + 1]
+        if first.action == second.action == "send" and first.repeat == second.repeat == 1:
+            merged = Step("send", first.data + second.data)
+            yield Script((*steps[:n], merged, *steps[n + 2 :]), min(script.early, len(steps) - 1))
+
+
+def _simpler_steps(step: Step, *, payloads: bool) -> Iterator[Step]:
+    if step.action in ("close", "reset"):
+        yield Step("half-close")
+    if step.action == "reset":
+        yield Step("close")
+    if step.action == "send" and payloads:
+        yield from _simpler_sends(step)
+    elif step.action != "send":
+        yield from (replace(step, seconds=seconds) for seconds in (0.0, 1.0) if seconds < step.seconds)
+        yield from (replace(step, size=size) for size in (0, 1, step.size // 2) if size < step.size)
+
+
+def _simpler_sends(step: Step) -> Iterator[Step]:
+    for repeat in _smaller_numbers(step.repeat):
+        yield replace(step, repeat=repeat)
+    data = step.data
+    chunk = len(data)
+    while chunk:
+        for start in range(0, len(data), chunk):
+            if shorter := data[:start] + data[start + chunk :]:
+                yield replace(step, data=shorter)
+        chunk //= 2
+    for n in range(min(len(data), _SIMPLIFIED_BYTES_MAX)):
+        if data[n : n + 1] != _SIMPLE_BYTE:
+            yield replace(step, data=data[:n] + _SIMPLE_BYTE + data[n + 1 :])
+
+
+def _smaller_numbers(number: int) -> Iterator[int]:
+    """1, then ever closer to *number*: a binary search for the border."""
+    distance = number - 1
+    while distance:
+        yield number - distance
+        distance //= 2

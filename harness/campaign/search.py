@@ -1,0 +1,249 @@
+"""The worker's part of a campaign that looks for violations: preflight, regressions, sweep, generate.
+
+Violations are collected without raising or shrinking, each fingerprint once. Every Case is marked on the progress page before it is
+played, so that a worker that dies can be followed by one that starts behind the guilty Case.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, Final
+
+from handshaker.harness import codec
+from handshaker.harness.campaign import messages, situations
+from handshaker.harness.campaign.traffic import Drawn, Traffic
+from handshaker.harness.campaign.workbench import COMPLETENESS, Sighting, Workbench, left_open
+from handshaker.harness.case import Case
+from handshaker.harness.settings import Settings
+from handshaker.strategies.cases import family
+
+__all__ = ["case_in_flight", "describe", "search"]
+
+HISTORY: Final = 24
+PROGRESS_EVERY_S: Final = 0.2
+VARIANTS: Final = 16
+IDLE_PEER: Final = (
+    "an idle peer holds {0} for ever: it is a plain server, and the handler declares no timeout "
+    "(set `timeout` on the handler, or serve with a threading server)"
+)
+
+Message = dict[str, Any]
+
+
+def search(context: Any, arguments: dict[str, Any]) -> Iterator[Message]:
+    """The task: look for violations, from where `resume` says, and tell each once."""
+    settings = codec.decode(Settings, arguments["settings"], where="settings")
+    with Workbench(context.target, settings, arguments["network"]) as bench:
+        try:
+            yield from _Hunt(context, bench, arguments).run()
+        except _NeedsKernel as need:
+            yield {"message": "kernel", "operation": need.operation}
+
+
+def describe(context: Any, arguments: dict[str, Any]) -> Iterator[Message]:
+    """The task: say what was found under the target's name, without playing anything."""
+    settings = codec.decode(Settings, arguments["settings"], where="settings")
+    about = context.target.describe()
+    judged = Workbench(context.target, settings, arguments["network"]).judge.slugs
+    yield {
+        "kind": str(about.kind), "server": about.server, "hosted": about.hosted,
+        "remarks": [about.hosted, *about.remarks], "invariants": len(judged),
+    }  # fmt: skip
+
+
+def case_in_flight(context: Any, arguments: dict[str, Any]) -> Iterator[Message]:
+    """The task: make the Case again that a dead worker had in flight, without playing it."""
+    settings = codec.decode(Settings, arguments["settings"], where="settings")
+    with Workbench(context.target, settings, arguments["network"]) as bench:
+        phase, index = arguments["mark"]
+        case = _remake(Traffic(bench), phase, index)
+        yield {"message": "case", "case": codec.encode(case) if case is not None else None}
+
+
+def _remake(traffic: Traffic, phase: int, index: int) -> Case | None:
+    if phase == messages.PHASE_NUMBERS["preflight"]:
+        return traffic.preflight()[index]
+    if phase == messages.PHASE_NUMBERS["sweep"]:
+        return next((case for number, case, _ in _sweep_cases(traffic) if number == index), None)
+    if phase == messages.PHASE_NUMBERS["generate"]:
+        number, variant = divmod(index, VARIANTS)
+        return _cases_of(traffic, next(traffic.generator(number)))[variant][1]
+    return None
+
+
+def _sweep_cases(traffic: Traffic) -> Iterator[tuple[int, Case, bool]]:
+    """The sweep's Cases, numbered, and whether each one injects a Fault."""
+    boundary = traffic.boundary()
+    yield from ((number, case, False) for number, case in enumerate(boundary))
+    yield from ((len(boundary) + number, case, True) for number, case in traffic.faults())
+
+
+def _cases_of(traffic: Traffic, drawn: Drawn) -> list[tuple[str, Case]]:
+    """A generated Case, with its canary, and its derived variants: (relation, Case), the first is the Case itself."""
+    base = drawn.case
+    with_canary = replace(base, scripts=(*base.scripts, traffic.canary()))
+    return [("", base), ("canary", with_canary), *family(base)][:VARIANTS]
+
+
+class _NeedsKernel(Exception):
+    """The handler needs a kernel object: the campaign must be played on loopback."""
+
+    def __init__(self, operation: str) -> None:
+        super().__init__(operation)
+        self.operation = operation
+
+
+class _Hunt:
+    """One pass over the phases, with what it has seen so far."""
+
+    def __init__(self, context: Any, bench: Workbench, arguments: dict[str, Any]) -> None:
+        self._context = context
+        self._bench = bench
+        self._settings = bench.settings
+        self._traffic = Traffic(bench)
+        self._resume: tuple[int, int] = tuple(arguments.get("resume", (0, 0)))
+        self._known = {tuple(key) for key in arguments.get("known", ())}
+        self._saved = [codec.decode(Case, case, where="a saved finding") for case in arguments.get("saved", ())]
+        self._recent: deque[Case] = deque(maxlen=HISTORY)
+        self._situations: Counter[str] = Counter(dict.fromkeys(situations.SITUATIONS, 0))
+        self._asked: set[str] = set()
+        self._stale: set[int] = set()
+        self._cases = 0
+        self._told = 0.0
+        self._began = time.perf_counter()
+
+    def run(self) -> Iterator[Message]:
+        """All phases that the settings name, each told when it starts and ends."""
+        phases = {
+            "preflight": self._preflight, "regressions": self._regressions,
+            "sweep": self._sweep, "generate": self._generate,
+        }  # fmt: skip
+        for name, phase in phases.items():
+            if name in self._settings.phases and messages.PHASE_NUMBERS[name] >= self._resume[0]:
+                cases, began = self._cases, time.perf_counter()
+                yield messages.started(name)
+                yield from phase()
+                yield messages.finished(name, self._cases - cases, time.perf_counter() - began)
+                if self._over():
+                    break
+        yield {
+            "message": "summary",
+            "situations": dict(self._situations),
+            "verdicts": self._bench.judge.counts(),
+            "cases": self._cases,
+        }
+
+    def _over(self) -> bool:
+        limit = self._settings.max_time_s
+        return (
+            self._context.stop_requested()
+            or len(self._known) >= self._settings.max_failures
+            or (limit is not None and time.perf_counter() - self._began > limit)
+        )
+
+    # the phases
+
+    def _preflight(self) -> Iterator[Message]:
+        for index, case in enumerate(self._traffic.preflight()):
+            if self._skip("preflight", index):
+                continue
+            yield from self._examine("preflight", case)
+
+    def _regressions(self) -> Iterator[Message]:
+        for index, case in enumerate(self._saved):
+            if not self._skip("regressions", index):
+                yield from self._examine("regressions", case)
+
+    def _sweep(self) -> Iterator[Message]:
+        if self._settings.example:
+            plain = self._traffic.preflight()[1]
+            for sighting in self._bench.related(COMPLETENESS, plain, left_open(plain)):
+                yield from self._tell(sighting, "sweep")
+        exhausted = ("", "")
+        for index, case, faulty in _sweep_cases(self._traffic):
+            kind = (case.faults[0].point, case.faults[0].effect) if faulty else ("", "")
+            if kind == exhausted and faulty:
+                continue
+            if self._over():
+                return
+            if self._skip("sweep", index):
+                continue
+            yield from self._examine("sweep", case)
+            if faulty and not self._struck:
+                exhausted = kind
+
+    def _generate(self) -> Iterator[Message]:
+        start = self._resume[1] // VARIANTS if self._resume[0] == messages.PHASE_NUMBERS["generate"] else 0
+        for drawn in self._traffic.generator(start):
+            if drawn.index >= self._settings.max_examples or self._over():
+                return
+            yield from self._family(drawn)
+            if time.perf_counter() - self._told > PROGRESS_EVERY_S:
+                yield self._progress("generate", self._settings.max_examples)
+
+    def _family(self, drawn: Drawn) -> Iterator[Message]:
+        base_flat: Any = None
+        for number, (relation, case) in enumerate(_cases_of(self._traffic, drawn)):
+            if self._skip("generate", drawn.index * VARIANTS + number):
+                continue
+            if number == 0:
+                yield from self._examine("generate", case, tape=drawn.tape)
+                base_flat = self._flat
+            elif relation in ("", "canary"):
+                yield from self._examine("generate", case)
+            elif base_flat is not None:
+                self._note(case)
+                for sighting in self._bench.related(relation, drawn.case, case, base_flat):
+                    yield from self._tell(sighting, "generate")
+                for topic, text in self._bench.take_questions():
+                    yield from self._once(messages.question(topic, text))
+
+    # one Case
+
+    def _skip(self, phase: str, index: int) -> bool:
+        """Mark the Case as in flight; true when an earlier worker has been here."""
+        number = messages.PHASE_NUMBERS[phase]
+        if (number, index) < self._resume:
+            return True
+        self._context.mark(number, index)
+        return False
+
+    def _note(self, case: Case) -> None:
+        self._cases += 1
+        situations.count(case, self._situations)
+        self._recent.append(case)
+
+    def _examine(self, phase: str, case: Case, tape: tuple[Any, ...] = ()) -> Iterator[Message]:
+        recorder = self._bench.run(case)
+        self._flat = recorder.flat
+        self._struck = recorder.struck
+        if recorder.stopped_by:
+            yield from self._stopped(recorder.stopped_by)
+        if not self._bench.judge.screen(recorder.flat) and (shape := recorder.shape) not in self._stale:
+            for sighting in self._bench.judged(recorder, case):
+                yield from self._tell(replace(sighting, tape=tape), phase)
+            self._stale.add(shape)
+        self._note(case)
+
+    def _stopped(self, what: tuple[Any, ...]) -> Iterator[Message]:
+        if what[0] == "network.kernel":
+            raise _NeedsKernel(str(what[2]))
+        if what[0] == "network.stalled" and what[3] == "open" and self._bench.contract.timeout is None:
+            yield from self._once(messages.remark("idle-peer", IDLE_PEER.format(self._bench.server_name)))
+
+    def _once(self, message: Message) -> Iterator[Message]:
+        if message["topic"] not in self._asked:
+            self._asked.add(message["topic"])
+            yield message
+
+    def _tell(self, sighting: Sighting, phase: str) -> Iterator[Message]:
+        if sighting.key not in self._known:
+            self._known.add(sighting.key)
+            yield messages.seen(replace(sighting, history=tuple(self._recent), phase=phase))
+
+    def _progress(self, phase: str, expected: int) -> Message:
+        self._told = time.perf_counter()
+        return messages.progress(phase, self._cases, self._told - self._began, expected)

@@ -1,0 +1,138 @@
+"""Which Cases a campaign plays, in a fixed order for a seed: the sweep's list and the generator's batches.
+
+The order must not depend on what the Cases do: a worker that dies says only (phase, index), and the Case in flight is
+made again from these.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from handshaker.harness.campaign.workbench import Workbench, resolve
+from handshaker.harness.case import Case, Fault, Script, Step
+from handshaker.harness.errors import UsageError
+from handshaker.strategies.boundary import boundary_cases
+from handshaker.strategies.cases import FastDriver, Plan, cases, swarm
+from handshaker.strategies.dictionary import mine
+from handshaker.strategies.faults import ALL_FAULTS, sweep_faults
+from handshaker.strategies.hypothesis_bridge import pool
+
+__all__ = ["BATCH", "Drawn", "Generator", "Traffic", "plain_exchange"]
+
+BATCH: Final = 100
+FAULT_REPEATS_MAX: Final = 40
+POOL: Final = 200
+LINE: Final = b"hello\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A generated Case, the choices that made it, and its number."""
+
+    index: int
+    case: Case
+    tape: tuple[Any, ...]
+
+
+def plain_exchange(data: bytes) -> Script:
+    """The well-behaved peer: one message, then half-close."""
+    return Script((Step("send", data), Step("half-close")))
+
+
+class Traffic:
+    """All that a campaign plays against one target."""
+
+    def __init__(self, bench: Workbench, messages: Any = None) -> None:
+        settings = bench.settings
+        self._seed = settings.seed
+        self.messages = messages if messages is not None else _messages(settings.messages)
+        self.pool = pool(self.messages, POOL, settings.seed) if self.messages is not None else ()
+        dictionary = mine(bench.target.subjects())
+        self.example = settings.example or (self.pool[0][0] if self.pool else self._first_words(dictionary))
+        self.plan = Plan(
+            dictionary=dictionary,
+            example=self.example,
+            timeout=bench.contract.timeout,
+            messages=self.messages is not None,
+            faults=ALL_FAULTS,
+        )
+
+    @staticmethod
+    def _first_words(dictionary: Any) -> bytes:
+        end = dictionary.terminators[0] if dictionary.terminators else b"\r\n"
+        return (dictionary.tokens[0] + end) if dictionary.tokens else LINE
+
+    @property
+    def strategy(self) -> Any:
+        """The same traffic as a Hypothesis strategy: what shrinking draws from."""
+        return cases(self.plan, self.messages)
+
+    def preflight(self) -> tuple[Case, ...]:
+        """Nothing and half-close; then one plain exchange."""
+        return Case((Script((Step("half-close"),)),)), Case((plain_exchange(self.example),))
+
+    def canary(self) -> Script:
+        """The exchange that any living server answers."""
+        return plain_exchange(self.example)
+
+    def boundary(self) -> list[Case]:
+        """The deterministic scripts of the sweep, each followed by a well-behaved peer."""
+        return [replace(case, scripts=(*case.scripts, self.canary())) for case in boundary_cases(self.plan)]
+
+    def _faulty(self, point: str, effect: str, nth: int) -> Case:
+        return Case((self.canary(), self.canary()), (Fault(point, effect, nth),))
+
+    def faults(self) -> Iterator[tuple[int, Case]]:
+        """The plain exchange with each Fault at its k-th point, numbered.
+
+        K starts at 1 again for each kind of Fault.
+        """
+        for kind, (point, effect) in enumerate(sweep_faults()):
+            for nth in range(1, FAULT_REPEATS_MAX + 1):
+                yield kind * FAULT_REPEATS_MAX + nth, self._faulty(point, effect, nth)
+
+    def generator(self, start: int = 0) -> Generator:
+        """The generated Cases from number *start* on."""
+        return Generator(self, start)
+
+
+class Generator:
+    """Generated Cases in order; every batch has its own seed and its own selection of hardships (swarm testing)."""
+
+    def __init__(self, traffic: Traffic, start: int = 0) -> None:
+        self._traffic = traffic
+        self._seed = traffic._seed
+        self._index = start - start % BATCH
+        self._driver: FastDriver | None = None
+        deque((next(self) for _ in range(start % BATCH)), maxlen=0)
+
+    def __iter__(self) -> Generator:
+        return self
+
+    def __next__(self) -> Drawn:
+        if self._driver is None or self._index % BATCH == 0:
+            source = random.Random(f"{self._seed}:{self._index // BATCH}")
+            plan = self._traffic.plan if self._index == 0 else swarm(self._traffic.plan, source)
+            self._driver = FastDriver(plan, source, self._traffic.pool)
+        case = self._driver.next()
+        drawn = Drawn(self._index, case, self._driver.tape)
+        self._index += 1
+        return drawn
+
+
+def _messages(text: str) -> Any:
+    if not text:
+        return None
+    found = resolve(text, "messages")
+    make: Callable[[], Any] | None = found if callable(found) and not hasattr(found, "map") else None
+    strategy = make() if make is not None else found
+    if not hasattr(strategy, "map") or not hasattr(strategy, "example"):
+        raise UsageError(
+            f"messages: {text!r} is {strategy!r}; name a Hypothesis strategy of bytes, or a function without "
+            "arguments that returns one"
+        )
+    return strategy

@@ -1,0 +1,191 @@
+"""What every task of a campaign needs once its process has the target: the stage, the judge, the plan of traffic.
+
+A *sighting* is one violation in one Case, before it is shrunk, confirmed and told. Sightings are data: they travel
+from the worker to the supervisor as JSON.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Final, Self
+
+from handshaker.harness.case import Case, Script
+from handshaker.harness.contract import Contract
+from handshaker.harness.errors import UsageError
+from handshaker.harness.invariants.base import Family
+from handshaker.harness.judge import Judge, primary
+from handshaker.harness.recorder import RUN
+from handshaker.harness.runner import Stage
+from handshaker.harness.settings import Settings
+from handshaker.harness.trace import Trace
+from handshaker.harness.verdict import Violation
+from handshaker.strategies.cases import family
+from handshaker.targets.instrument import hosting_failure, latest_birth
+
+__all__ = ["COMPLETENESS", "Sighting", "Workbench", "left_open", "outcome", "resolve"]
+
+QUESTION: Final = "question:"
+COMPLETENESS: Final = "completeness"
+_RAISED: Final = ("init.raise", "setup.raise", "handle.raise", "finish.raise", "server.stopped")
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One violation in one Case. `contrast` is what a relation compared with.
+
+    `history` ran before it in the process.
+    """
+
+    invariant: str
+    violation: Violation
+    case: Case
+    folded: tuple[str, ...] = ()
+    contrast: Case | None = None
+    relation: str = ""
+    history: tuple[Case, ...] = ()
+    tape: tuple[Any, ...] = ()
+    phase: str = ""
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What makes two sightings the same finding."""
+        seen = self.violation
+        return (self.invariant, seen.exception, seen.frame, seen.damage)
+
+
+def resolve(text: str, option: str) -> Any:
+    """The object that `module:attribute` names. Raises UsageError naming *option* when there is none."""
+    module, _, attribute = text.partition(":")
+    try:
+        found = importlib.import_module(module)
+        for name in attribute.split("."):
+            found = getattr(found, name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(f"{option}: {text!r} cannot be imported ({error}); write it as module:attribute") from None
+    return found
+
+
+class Workbench:
+    """A target on its stage, with its judge. Use it as a context manager."""
+
+    def __init__(self, target: Any, settings: Settings, network: str) -> None:
+        self.settings = settings
+        self.target = target
+        self.network = network
+        self._reset: Callable[[], object] | None = resolve(settings.reset, "reset") if settings.reset else None
+        self._learn()
+
+    def _learn(self) -> None:
+        """Ask the target about itself: at first, and again when preflight has shown what an opaque callable makes."""
+        about, settings = self.target.describe(), self.settings
+        self.server_name = about.server
+        self.contract: Contract = self.target.contract(
+            stateless=settings.stateless, allowed_exceptions=settings.allowed_exceptions, example=settings.example
+        )
+        self.judge = Judge(self.contract, settings.invariants, settings.exclude_invariants)
+        self.stage = Stage(self.target, network=self.network)
+        self._questions: list[tuple[str, str]] = []
+
+    def __enter__(self) -> Self:
+        self.stage.__enter__()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stage.__exit__(*exc_info)
+
+    def run(self, case: Case) -> Any:
+        """Play *case* on a fresh server, after the user's `reset`, and return the recorder."""
+        if self._reset is not None:
+            self._reset()
+        return self.stage.run(case)
+
+    def play(self, case: Case) -> Trace:
+        """Play *case* and return its Trace."""
+        trace: Trace = self.run(case).trace(self.stage.header)
+        return trace
+
+    def preflight(self, case: Case) -> Any:
+        """Play *case* and return the recorder. Raises TargetError when the handler does not fit its server."""
+        errors: list[BaseException] = []
+        RUN.witness = errors.append
+        try:
+            recorder = self.run(case)
+        except Exception as error:
+            raise self.target.preflight_error(error) from error
+        finally:
+            RUN.witness = None
+        for failure in filter(hosting_failure, errors):
+            raise self.target.preflight_error(failure)
+        if (born := latest_birth()) is not None:
+            self.target.learn(born)
+        return recorder
+
+    def sightings(self, case: Case) -> list[Sighting]:
+        """Play *case* and return what it violates, primary causes only."""
+        recorder = self.run(case)
+        return [] if self.judge.screen(recorder.flat) else self.judged(recorder, case)
+
+    def judged(self, recorder: Any, case: Case) -> list[Sighting]:
+        """What a recorded run of *case* violates, primary causes only."""
+        trace = recorder.trace(self.stage.header)
+        return [
+            Sighting(verdict.invariant, violation, case, folded)
+            for verdict, violation, folded in primary(self.judge.verdicts(trace))
+        ]
+
+    def related(self, relation: str, base: Case, variant: Case, base_flat: Any = None) -> list[Sighting]:
+        """Compare *variant* with *base*; equal replies settle it, a difference is judged over three Traces."""
+        first = base_flat if base_flat is not None else self.run(base).flat
+        alone = relation in ("isolation", "repeatability")
+        if outcome(first, last_only=alone) == outcome(self.run(variant).flat, last_only=alone):
+            return []
+        family = Family(relation, self.play(base), self.play(base), self.play(variant))
+        verdicts = self.judge.judge_family(family)
+        self._questions += [
+            (verdict.invariant, verdict.reason.removeprefix(QUESTION).strip())
+            for verdict in verdicts
+            if verdict.reason.startswith(QUESTION)
+        ]
+        return [
+            Sighting(verdict.invariant, violation, variant, folded, contrast=base, relation=relation)
+            for verdict, violation, folded in primary(verdicts)
+        ]
+
+    def take_questions(self) -> list[tuple[str, str]]:
+        """The questions that relations have raised since the last call: (slug, text)."""
+        taken, self._questions = self._questions, []
+        return taken
+
+    def shows(self, sighting: Sighting, case: Case) -> Sighting | None:
+        """The same finding in *case*, if it is there. For a relation, *case* is the one that is compared with."""
+        found = self._relation_in(sighting, case) if sighting.relation else self.sightings(case)
+        return next((seen for seen in found if seen.key == sighting.key), None)
+
+    def _relation_in(self, sighting: Sighting, base: Case) -> Iterable[Sighting]:
+        if sighting.relation == COMPLETENESS:
+            yield from self.related(COMPLETENESS, base, left_open(base))
+        for relation, variant in family(base):
+            if relation == sighting.relation:
+                yield from self.related(relation, base, variant)
+
+
+def left_open(case: Case) -> Case:
+    """The same Case, whose peers send what they send and then stay, waiting for the answer."""
+    return replace(
+        case,
+        scripts=tuple(
+            Script(tuple(step for step in script.steps if step.action != "half-close"), script.early)
+            for script in case.scripts
+        ),
+    )
+
+
+def outcome(flat: list[Any], *, last_only: bool = False) -> Any:
+    """What each peer (or the last one only) was told, how its connection ended, and which hooks raised."""
+    whats = flat[::2]
+    ends = [(what[2], flat[2 * at + 1]) for at, what in enumerate(whats) if what[0] == "peer.end"]
+    if last_only:
+        return ends[-1:]
+    return ends, [what[0] for what in whats if what[0] in _RAISED]

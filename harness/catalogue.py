@@ -1,0 +1,60 @@
+"""What there is to choose from: the lines of `handshaker list …` and the page of `handshaker explain …`."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import handshaker.harness.judge  # noqa: F401 - registers all invariants
+from handshaker.harness.case import POINTS
+from handshaker.harness.invariants.base import REGISTRY, by_slug
+from handshaker.reports.base import REPORTS
+
+__all__ = ["LISTS", "explain_row"]
+
+
+def _invariants() -> Iterator[str]:
+    for row in sorted(REGISTRY.values(), key=lambda row: row.slug):
+        yield f"{row.slug:40} {row.level:6} {row.reach:8} {row.title}"
+
+
+def _targets() -> Iterator[str]:
+    yield "module:attr            a handler class, a server class, a partial, or a callable that makes handlers or a server"
+    yield "path/to/file.py        the only handler, server or factory defined in the file"
+    yield "path/to/file.py:attr   the same, by name"
+    yield "logging.config:listen  the configuration listener of the standard library"
+    yield "pydoc                  the documentation server of the standard library"
+
+
+def _faults() -> Iterator[str]:
+    for point, effects in POINTS.items():
+        yield f"{point:16} {', '.join(effects)}"
+
+
+LISTS: Final[dict[str, Callable[[], Iterator[str]]]] = {
+    "invariants": _invariants,
+    "targets": _targets,
+    "reports": lambda: iter(REPORTS.names()),
+    "faults": _faults,
+}
+
+
+def explain_row(slug: str) -> str:
+    """One invariant in full. Raises UsageError with close names when there is none."""
+    row = by_slug(slug)
+    who = ", ".join(row.broken_by) if row.broken_by else "any handler"
+    lines = [
+        f"{row.slug} ({row.row}): {row.title}",
+        "",
+        textwrap.fill(row.requirement, 88),
+        "",
+        f"level      {row.level}",
+        f"reach      {row.reach} (usually; each finding computes its own)",
+        f"source     {row.source}",
+        f"broken by  {who}" + (" (skipped for targets that override none of these)" if row.broken_by else ""),
+        f"judged on  {', '.join(row.kinds) or 'families of traces'}",
+    ]
+    if row.implied_by:
+        lines.append(f"folds under {', '.join(row.implied_by)}")
+    return "\n".join(lines)

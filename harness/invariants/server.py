@@ -1,0 +1,261 @@
+"""One request on its way through a plain server, and whether the server is still there for the next one.
+
+The source is `BaseServer._handle_request_noblock` and what it calls. An exception that our own fault raises in
+verify_request(), handle_error() or get_request(), or a SystemExit that it raises anywhere, ends every plain server:
+that is well-known behaviour of CPython, and nobody's bug.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from handshaker.harness.contract import SERVER_PATH, Contract
+from handshaker.harness.invariants.base import STOPS, Answer, NotApplicable, invariant
+from handshaker.harness.invariants.facts import (
+    first,
+    is_exception,
+    is_over,
+    peers,
+    settled_of,
+    shown,
+    struck,
+    told,
+    with_exception,
+)
+from handshaker.harness.trace import Event, Trace
+from handshaker.harness.verdict import Reach, Violation
+
+__all__: list[str] = []
+
+_LOOP: Final = ("_handle_request_noblock", "handle_request", "serve_forever")
+_PATH: Final = (
+    "get_request",
+    "verify_request",
+    "process_request",
+    "finish_request",
+    "shutdown_request",
+    "close_request",
+)
+
+
+@invariant(
+    "server/address",
+    "LC-016",
+    "server_address is the address",
+    requirement="server.server_address equals server.socket.getsockname() once the server is bound, "
+    "with the real port when port 0 was asked for.",
+    source="socketserver documentation, BaseServer.server_address: 'The address on which the server is listening'; "
+    "Lib/socketserver.py, TCPServer.server_bind",
+    broken_by=("__init__", "server_bind", "server_activate"),
+)
+def _address(trace: Trace, _contract: Contract) -> Iterator[Violation]:
+    for event in trace.of("server.address"):
+        if not event["agrees"]:
+            actual = f"they differ: {event['addresses']!r}"
+            expected = "server.server_address is server.socket.getsockname()"
+            yield shown(expected, actual, event, damage="another address")
+
+
+@invariant(
+    "server/denied-request-closed",
+    "LC-040",
+    "a denied request is closed",
+    requirement="When verify_request() says no, no handler is built, shutdown_request() is called once, "
+    "and the loop goes on.",
+    source="socketserver documentation, BaseServer.verify_request: 'if it's False, the request will be denied'; "
+    "Lib/socketserver.py, BaseServer._handle_request_noblock",
+    reach=Reach.PEER,
+    kinds=("shutdown_request.enter",),
+    broken_by=(*_LOOP, "verify_request", "shutdown_request"),
+)
+def _denied_request_closed(trace: Trace, _contract: Contract) -> Iterator[Violation]:
+    for _, events in peers(trace):
+        denied = next((event for event in events if event.kind == "verify_request.leave" and not event["result"]), None)
+        if denied is None:
+            continue
+        served = first(events, "process_request.enter", "finish_request.enter", "setup.enter", after=denied.seq)
+        if served is not None:
+            actual = f"{served.kind.partition('.')[0]}() was called nevertheless"
+            expected = "verify_request() said no, so no handler is built"
+            yield shown(expected, actual, denied, served, damage="served")
+        shut = [event for event in events if event.kind == "shutdown_request.enter" and event.seq > denied.seq]
+        if len(shut) != 1 and is_over(trace, events):
+            actual = f"shutdown_request() was called {len(shut)} times" if shut else "it was left open"
+            expected = "verify_request() said no, so the request is shut down once"
+            yield shown(expected, actual, denied, *shut, damage="several shutdowns" if shut else "left open")
+
+
+@invariant(
+    "server/verify-request-does-not-raise",
+    "LC-041",
+    "verify_request() does not raise",
+    requirement="verify_request() does not raise: an exception there ends serve_forever() and leaves the request open.",
+    source="Lib/socketserver.py, BaseServer._handle_request_noblock: the call stands outside the try",
+    reach=Reach.PEER,
+    broken_by=("verify_request",),
+)
+def _verify_request_does_not_raise(trace: Trace, _contract: Contract) -> Iterator[Violation]:
+    for raised in settled_of(trace, "verify_request.raise"):
+        if not raised["injected"]:
+            actual = f"verify_request() raised {told(raised)}: the server stopped and the request was left open"
+            yield with_exception(raised, "verify_request() returns True or False", actual)
+
+
+@invariant(
+    "server/accept-errors-survived",
+    "LC-043",
+    "a failed accept does not end the server",
+    requirement="An OSError from get_request() drops that request silently and the loop goes on; "
+    "get_request() raises nothing else.",
+    source="Lib/socketserver.py, BaseServer._handle_request_noblock (except OSError: return)",
+    reach=Reach.INJECTED,
+    broken_by=(*_LOOP, "get_request"),
+)
+def _accept_errors_survived(trace: Trace, _contract: Contract) -> Iterator[Violation]:
+    for failed in settled_of(trace, "get_request.raise"):
+        if "builtins.OSError" in failed["lineage"]:
+            yield from _went_on(trace, failed)
+        elif not failed["injected"]:
+            actual = f"get_request() raised {told(failed)}, which ends the serving loop"
+            yield with_exception(failed, "get_request() returns, or raises OSError", actual)
+
+
+def _went_on(trace: Trace, failed: Event) -> Iterator[Violation]:
+    """Between a failed accept and the server's next turn nothing happens to the request that never was."""
+    served = ("verify_request.enter", "process_request.enter", "handle_error.enter", "shutdown_request.enter")
+    following = first(trace, "get_request.enter", *served, "server.stopped", after=failed.seq)
+    if following is None or following.kind == "get_request.enter":
+        return
+    stopped = following.kind == "server.stopped"
+    actual = "the server stopped" if stopped else f"{following.kind.partition('.')[0]}() was called"
+    expected = f"get_request() raised {told(failed)}: the request is dropped and the loop goes on"
+    yield shown(expected, actual, failed, following, damage="stopped" if stopped else following.kind)
+
+
+@invariant(
+    "server/hook-order",
+    "LC-044",
+    "the server's hooks run in their order",
+    requirement="For each request the server calls get_request, verify_request, process_request, finish_request, "
+    "handle_error if there was an error, shutdown_request and close_request, in this order.",
+    source="socketserver documentation, BaseServer.handle_request: 'This function calls the following methods in "
+    "order: get_request(), verify_request(), and process_request()'; Lib/socketserver.py, BaseServer",
+    kinds=(
+        "get_request.leave",
+        "verify_request.leave",
+        "process_request.enter",
+        "finish_request.enter",
+        "shutdown_request.enter",
+        "close_request.enter",
+    ),
+    orders=(
+        ("process_request.enter", "finish_request.enter"),
+        ("finish_request.enter", "shutdown_request.enter"),
+        ("shutdown_request.enter", "close_request.enter"),
+    ),
+    broken_by=(*_LOOP, *_PATH),
+    implied_by=(
+        "server/error-reported-once",
+        "server/base-exceptions",
+        "server/denied-request-closed",
+        "server/accept-errors-survived",
+        "resources/socket-closed-once",
+        "resources/shutdown-before-close",
+    ),
+)
+def _hook_order(trace: Trace, _contract: Contract) -> Answer:
+    if "fork" in trace.header.server:
+        return NotApplicable("the path through a forking server is another one")
+    return [each for _, events in peers(trace) if (each := _off_the_path(trace, events)) is not None]
+
+
+_STEPS: Final = frozenset(kind for steps in SERVER_PATH.values() for kind in steps)
+_PASSING: Final = ("process_request.raise", "shutdown_request.raise")
+
+
+def _off_the_path(trace: Trace, events: Sequence[Event]) -> Violation | None:
+    """The first illegal step through SERVER_PATH. An exception may pass through a hook that it did not arise in."""
+    state, last = "idle", None
+    for event in events:
+        allowed = _allowed(state, last)
+        if event.kind in allowed:
+            state, last = SERVER_PATH[state][event.kind], event
+        elif event.kind in _STEPS and event.kind not in _PASSING:
+            return _illegal(state, last, event)
+    settled = state in ("idle", "stopped") or first(trace, "server.stopped") is not None
+    return None if settled or not is_over(trace, events) else _illegal(state, last, None)
+
+
+def _allowed(state: str, last: Event | None) -> tuple[str, ...]:
+    """The steps that the table allows, and of the two after verify_request() the one that it decided for."""
+    if state == "verified" and last is not None:
+        return ("process_request.enter",) if last["result"] else ("shutdown_request.enter",)
+    return tuple(SERVER_PATH[state])
+
+
+def _illegal(state: str, last: Event | None, event: Event | None) -> Violation:
+    allowed = " or ".join(_allowed(state, last)) or "nothing"
+    return shown(
+        f"{f'after {last.kind}' if last else 'first'} comes {allowed}",
+        f"{event.kind} came next" if event else "nothing came next",
+        last,
+        event,
+        damage=f"{event.kind if event else 'nothing'} while {state}",
+    )
+
+
+@invariant(
+    "server/next-request-served",
+    "LC-050",
+    "the next request is served",
+    requirement="After any client behaviour the server still answers the next well-formed request.",
+    source="socketserver documentation, BaseServer.handle_error: 'continue handling further requests'",
+    reach=Reach.PEER,
+    implied_by=(
+        "server/error-reported-once",
+        "server/base-exceptions",
+        "server/verify-request-does-not-raise",
+        "server/handle-error-does-not-raise",
+        "server/accept-errors-survived",
+    ),
+)
+def _next_request_served(trace: Trace, _contract: Contract) -> Answer:
+    stopped, halted = first(trace, "server.stopped"), first(trace, *STOPS, "probe.process-gone", "probe.hung")
+    if stopped is None:
+        if halted is not None:
+            return NotApplicable("a handler was stopped from outside, so the server's fate tells nothing")
+        return [_never_accepted(event) for event in _unserved(trace)]
+    if halted is not None and halted.seq < stopped.seq and stopped.connection in (halted.connection, -1):
+        return NotApplicable("the handler was stopped from outside, and the server with it")
+    if _is_ours(trace, stopped):
+        return NotApplicable("the injected fault ends every plain server")
+    return [_stopped(trace, stopped, _unserved(trace))]
+
+
+def _is_ours(trace: Trace, stopped: Event) -> bool:
+    """Whether our own fault stopped the server, as it would stop any."""
+    if not stopped["injected"]:
+        return False
+    hooks = ("verify_request", "handle_error", "get_request")
+    return not is_exception(stopped) or any(struck(trace, hook) for hook in hooks)
+
+
+def _unserved(trace: Trace) -> list[Event]:
+    """The connects of peers that the server never tried to accept."""
+    tried = {event.connection for event in trace.of("get_request.leave", "get_request.raise")}
+    return [event for event in trace.of("peer.connect") if event.connection not in tried]
+
+
+def _stopped(trace: Trace, stopped: Event, unserved: Sequence[Event]) -> Violation:
+    abandoned = first(trace, "server.abandoned")
+    count = abandoned["count"] if abandoned is not None else len(unserved)
+    waiting = f"; {count} more peer(s) were never served" if count else ""
+    expected = "whatever this peer does, the server goes on to the next one"
+    actual = f"{told(stopped)} left the serving loop: the server is dead{waiting}"
+    return with_exception(stopped, expected, actual, also=(abandoned, *unserved))
+
+
+def _never_accepted(connect: Event) -> Violation:
+    actual = "the peer connected and was never accepted"
+    return shown("the peer is accepted and served", actual, connect, damage="never accepted")

@@ -1,0 +1,197 @@
+"""What a plain server does with an exception: whose turn it is, once, in which order, and who hears of it.
+
+The source is `BaseServer._handle_request_noblock`: `except Exception` reports and closes, a bare `except` closes and
+raises on. All of it is judged whoever raised the exception, an injected fault included: that it was raised at all is
+judged elsewhere (`handler/…`). An exception that our own fault raises inside handle_error() is nobody's bug.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from handshaker.harness.contract import Contract
+from handshaker.harness.invariants.base import Answer, Unknown, invariant
+from handshaker.harness.invariants.facts import (
+    first,
+    is_allowed,
+    is_exception,
+    is_over,
+    peers,
+    shown,
+    struck,
+    told,
+    with_exception,
+)
+from handshaker.harness.trace import Event, Trace
+from handshaker.harness.verdict import Level, Reach, Violation
+
+__all__: list[str] = []
+
+_PATH: Final = (
+    "_handle_request_noblock",
+    "handle_request",
+    "serve_forever",
+    "process_request",
+    "finish_request",
+    "shutdown_request",
+    "close_request",
+)
+
+
+@invariant(
+    "server/error-reported-once",
+    "LC-008",
+    "an error reaches handle_error() once",
+    requirement="An Exception from the constructor, setup(), handle() or finish() reaches handle_error() exactly once, "
+    "after finish() and before shutdown_request(), with sys.exc_info() set.",
+    source="socketserver documentation, BaseServer.handle_error: 'This function is called if the handle() method of a "
+    "RequestHandlerClass instance raises an exception'; Lib/socketserver.py, BaseServer._handle_request_noblock",
+    reach=Reach.PEER,
+    kinds=("handle_error.enter",),
+    orders=(("handle_error.enter", "shutdown_request.enter"), ("finish.enter", "handle_error.enter")),
+    broken_by=_PATH,
+)
+def _error_reported_once(trace: Trace, _contract: Contract) -> Iterator[Violation]:
+    for _, events in peers(trace):
+        error = first(events, "init.raise", "finish_request.raise", "process_request.raise")
+        if error is None or not is_exception(error):
+            continue
+        reports = [event for event in events if event.kind == "handle_error.enter" and event.seq > error.seq]
+        wrong, damage = "", ""
+        if not reports and is_over(trace, events):
+            wrong, damage = "handle_error() was never called after it", "never reported"
+        elif len(reports) > 1 + _failed_shutdowns(events):
+            wrong, damage = f"handle_error() was called {len(reports)} times", "reported again"
+        elif reports:
+            wrong = damage = _misplaced(error, reports[0], events)
+        if wrong:
+            expected = f"the handler raised {told(error)}: handle_error() is called once, before shutdown_request()"
+            shut = first(events, "shutdown_request.enter", after=error.seq)
+            yield shown(expected, wrong, error, *reports, shut, damage=damage)
+
+
+def _failed_shutdowns(events: Sequence[Event]) -> int:
+    """A shutdown_request() that raises is an error of its own, which is reported too."""
+    return sum(event.kind == "shutdown_request.raise" for event in events)
+
+
+def _misplaced(error: Event, report: Event, events: Sequence[Event]) -> str:
+    """What is wrong with the moment of the only report, if anything is."""
+    shut = first(events, "shutdown_request.enter", after=error.seq)
+    if first(events, "finish.enter", after=report.seq) is not None:
+        return "handle_error() was called before finish()"
+    if shut is not None and shut.seq < report.seq:
+        return "handle_error() was called after shutdown_request()"
+    return "" if report["lineage"] else "handle_error() was called with no exception current"
+
+
+@invariant(
+    "server/base-exceptions",
+    "LC-010",
+    "SystemExit and its like are not errors to report",
+    requirement="An exception outside Exception (SystemExit, KeyboardInterrupt, GeneratorExit) never reaches "
+    "handle_error(); the request is shut down, then the exception ends a plain server's loop.",
+    source="socketserver documentation, BaseServer.handle_error: 'Now only called for exceptions derived from the "
+    "Exception class' (3.6); Lib/socketserver.py, BaseServer._handle_request_noblock",
+    reach=Reach.PEER,
+    kinds=("shutdown_request.enter", "server.stopped"),
+    orders=(("shutdown_request.enter", "server.stopped"),),
+    broken_by=(*_PATH, "handle_error"),
+)
+def _base_exceptions(trace: Trace, _contract: Contract) -> Iterator[Violation]:
+    for _, events in peers(trace):
+        error = first(events, "finish_request.raise", "process_request.raise")
+        if error is None or is_exception(error):
+            continue
+        came = f"{told(error)} came out of the handler"
+        report = first(events, "handle_error.enter", after=error.seq)
+        if report is not None:
+            expected, actual = f"{came}: it does not reach handle_error()", f"handle_error() got {told(report)}"
+            yield shown(expected, actual, error, report, damage="reported")
+        elif is_over(trace, events):
+            yield from _ended(trace, error, came, events)
+
+
+def _ended(trace: Trace, error: Event, came: str, events: Sequence[Event]) -> Iterator[Violation]:
+    """After *error* the request is shut down once, and then a plain server stops once."""
+    ends = [event for event in trace.of("server.stopped") if event.seq > error.seq]
+    until = ends[0].seq if ends else len(trace)
+    shut = [event for event in events if event.kind == "shutdown_request.enter" and error.seq < event.seq]
+    if not shut or shut[0].seq > until:
+        expected = f"{came}: the request is shut down, then the server stops"
+        yield shown(expected, "the request was not shut down before", error, *shut, *ends, damage="not shut down")
+    elif len(shut) > 1:
+        expected = f"{came}: the request is shut down once"
+        yield shown(expected, f"it was shut down {len(shut)} times", error, *shut, damage="shut down again")
+    if trace.header.server == "plain" and len(ends) != 1:
+        expected = f"{came}: it leaves the serving loop, once"
+        actual = f"it left {len(ends)} times" if ends else "the serving loop went on"
+        yield shown(expected, actual, error, *ends, damage="stopped again" if ends else "survived")
+
+
+@invariant(
+    "server/handle-error-does-not-raise",
+    "LC-042",
+    "handle_error() does not raise",
+    requirement="handle_error() does not raise: in a plain server that ends serve_forever() "
+    "and skips shutdown_request(), so the peer hangs.",
+    source="socketserver documentation, BaseServer.handle_error: 'The default action is to print the traceback to "
+    "standard error and continue handling further requests'; Lib/socketserver.py, BaseServer._handle_request_noblock",
+    reach=Reach.PEER,
+)
+def _handle_error_does_not_raise(trace: Trace, _contract: Contract) -> Iterator[Violation]:
+    for _, events in peers(trace):
+        raised = first(events, "handle_error.raise")
+        if raised is None or struck(events, "handle_error"):
+            continue
+        report = first(events, "handle_error.enter")
+        fate = "the server stopped and the request was left open"
+        if report is not None and _same(report, raised):
+            actual = f"handle_error() raised {told(raised)} again: {fate}"
+            yield shown("handle_error() returns", actual, report, raised, damage="raised again")
+        else:
+            about = f" while it reported {told(report)}" if report else ""
+            actual = f"handle_error() raised {told(raised)}{about}: {fate}"
+            yield with_exception(raised, "handle_error() returns", actual, also=(report,))
+
+
+def _same(report: Event, raised: Event) -> bool:
+    """Whether an exception is the one that was to be reported, from wherever it came at first."""
+    return bool((report["lineage"], report["frame"]) == (raised["lineage"], raised["frame"]))
+
+
+@invariant(
+    "server/error-report",
+    "LC-063",
+    "an error leaves a report",
+    requirement="handle_error() reports the error: its default prints the client address and the traceback to stderr. "
+    "An override that stays silent hides every error of the handler.",
+    source="socketserver documentation, BaseServer.handle_error: 'The default action is to print the traceback to "
+    "standard error'; Lib/socketserver.py, BaseServer.handle_error",
+    level=Level.SHOULD,
+    broken_by=("handle_error",),
+)
+def _error_report(trace: Trace, contract: Contract) -> Answer:
+    silent = []
+    for connection, events in peers(trace):
+        report, done = first(events, "handle_error.enter"), first(events, "handle_error.leave")
+        if report is None or done is None or _is_expected(report, contract) or _printed(trace, connection):
+            continue
+        if trace.of("probe.side-effect", connection=connection):
+            return Unknown("handle_error() may have reported the error to a file or to another process")
+        actual = "handle_error() returned and nothing was written to stderr or to a log"
+        silent.append(shown(f"{told(report)} is reported", actual, report, done, damage="silent"))
+    return silent
+
+
+def _printed(trace: Trace, connection: int) -> bool:
+    """Whether anything was said about this connection."""
+    said = trace.of("probe.stderr", "probe.warning")
+    return any(event.connection in (connection, -1) for event in said)
+
+
+def _is_expected(report: Event, contract: Contract) -> bool:
+    """Errors that the peer's own disconnect explains are often, and rightly, left out of reports."""
+    quiet = ("builtins.ConnectionError", "builtins.TimeoutError")
+    return is_allowed(report, contract) or any(name in report["lineage"] for name in quiet)

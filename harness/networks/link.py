@@ -1,0 +1,141 @@
+"""Both ends of one connection in memory: what waits to be read, how each side ended, what has arrived at the peer.
+
+What happens on resets, half-closes and writes to a peer that is gone is what Linux does on its loopback interface
+(net/ipv4/tcp_input.c, tcp_reset and tcp_fin; the parity suite compares the two):
+
+- a FIN makes every read after the buffered bytes give b"", whatever comes after it;
+- a reset leaves buffered bytes readable, then is told once (ECONNRESET; EPIPE to a writer when a FIN had come before);
+  from then on reads give b"", writes EPIPE;
+- the first bytes written to a peer that has closed are accepted and answered by such a reset;
+- once the connection is dead (reset, or ended by both sides), shutdown() and getpeername() give ENOTCONN.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import Any, Final
+
+from handshaker.harness.case import Case
+from handshaker.harness.networks.bounds import REPLY_BYTES_MAX, stop
+from handshaker.harness.networks.player import Player
+
+__all__ = ["FIRST_PEER_PORT", "RESET_CUTS_BYTES", "Link", "how_it_ended"]
+
+FIRST_PEER_PORT: Final = 40_000
+RESET_CUTS_BYTES: Final = 128_000
+"""The longest reply that the receive buffer of a peer holds when a reset follows at once (measured on Linux)."""
+
+
+def how_it_ended(*, gone: bool, cut: bool, over: bool) -> str:
+    """How the stream ended for a peer: a peer that left by itself (*gone*) sees no reset any more."""
+    if cut and not gone:
+        return "reset"
+    return "eof" if over else "open"
+
+
+class Link:
+    """Both ends of one connection."""
+
+    __slots__ = (
+        "address", "barren", "dead", "ended", "error", "inbox", "number", "peer_gone", "player", "reading", "released",
+        "reply", "reply_bytes", "room", "shut_rd", "shut_wr", "tallies", "unread",
+    )  # fmt: skip
+
+    def __init__(self, number: int, case: Case) -> None:
+        self.number = number
+        self.address = ("127.0.0.1", FIRST_PEER_PORT + number)
+        self.inbox = b""
+        self.ended = False  # a FIN has come: after the inbox, reads give b""
+        self.error = 0  # a pending socket error, given once
+        self.dead = False  # reset, or ended by both sides
+        self.peer_gone = False  # the peer's side is closed or reset: what is written goes nowhere
+        self.reading = True
+        self.room = 0
+        self.reply: list[bytes] = []
+        self.reply_bytes = 0
+        self.shut_rd = self.shut_wr = self.released = self.unread = False
+        self.barren = 0
+        self.tallies: list[Any] = []
+        self.player = Player(number, case.scripts[number], self)
+
+    # what the peer does (the Wire that the Player plays on)
+
+    def deliver(self, data: bytes) -> None:
+        """One segment arrives; also after SHUT_RD, which does not keep Linux from taking what comes."""
+        self.inbox += data
+
+    def half_close(self) -> None:
+        """A FIN arrives."""
+        self.ended = True
+        self.dead = self.dead or self.shut_wr
+
+    def close(self) -> None:
+        """A FIN arrives, and whatever is written from now on is answered by a reset."""
+        self.half_close()
+        self.peer_gone = True
+
+    def reset(self) -> None:
+        """A reset arrives; a connection that is dead already takes no notice."""
+        if not self.dead:
+            self._die()
+        self.peer_gone = True
+
+    def _die(self) -> None:
+        self.error = errno.EPIPE if self.ended else errno.ECONNRESET
+        self.dead = True
+
+    def stop_reading(self, room: int) -> None:
+        """Only *room* more bytes fit."""
+        self.reading, self.room = False, room
+
+    def resume_reading(self) -> None:
+        """Everything fits again."""
+        self.reading = True
+
+    def received(self) -> int:
+        """Bytes of reply at the peer."""
+        return self.reply_bytes
+
+    # what the server side does
+
+    def readable(self) -> bool:
+        """Whether a read would not have to wait."""
+        return bool(self.inbox or self.ended or self.error or self.shut_rd)
+
+    def take(self, size: int, *, peek: bool) -> bytes:
+        """Up to *size* bytes of the inbox."""
+        data = self.inbox[:size]
+        if not peek:
+            self.inbox = self.inbox[size:]
+        return data
+
+    def put(self, data: memoryview) -> None:
+        """Bytes go to the peer, if it is still there; a closed peer answers the first ones with a reset."""
+        if self.peer_gone:
+            self._die()
+            return
+        self.reply.append(bytes(data))
+        self.reply_bytes += len(data)
+        if not self.reading:
+            self.room -= len(data)
+        if self.reply_bytes > REPLY_BYTES_MAX:
+            stop("network.limit", self.number, "reply")
+
+    def shut_writing(self) -> None:
+        """A FIN goes to the peer."""
+        self.shut_wr = True
+        self.dead = self.dead or self.ended
+
+    def release(self) -> None:
+        """The server side is closed; input that nobody read turns the end into a reset."""
+        self.released = True
+        self.unread = bool(self.inbox)
+
+    def end(self) -> tuple[Any, ...]:
+        """How the stream ended for the peer: the fields of `peer.end`."""
+        how = how_it_ended(
+            gone=self.peer_gone,
+            cut=self.unread and (not self.shut_wr or (not self.dead and self.reply_bytes > RESET_CUTS_BYTES)),
+            over=self.released or self.shut_wr,
+        )
+        return ("peer.end", self.number, how, self.unread, self.player.unplayed)

@@ -1,0 +1,133 @@
+"""Sockets without a kernel object: what they say about themselves, and the listening socket of the memory network."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import sys
+from collections.abc import Callable
+from typing import Any, Final, NoReturn, Protocol
+
+from handshaker.harness.networks.sockets import VirtualTimeout
+
+__all__ = ["SERVER_PORT", "KernelLess", "MemoryListener"]
+
+SERVER_PORT: Final = 8_000
+_ANYWHERE: Final = "0.0.0.0"  # noqa: S104 - what an unbound socket says; nothing is bound here
+
+_FRESH: Final = {
+    (socket.SOL_SOCKET, socket.SO_TYPE): int(socket.SOCK_STREAM),
+    (socket.SOL_SOCKET, socket.SO_RCVBUF): 131_072,
+    (socket.SOL_SOCKET, socket.SO_SNDBUF): 2_626_560,
+}
+_real_socket: Final = socket.socket
+
+
+class Accepting(Protocol):
+    """A network whose peers connect when the server accepts."""
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """The next peer: its request socket and its address."""
+
+
+class KernelLess(VirtualTimeout):
+    """What a socket without a kernel object answers about itself."""
+
+    family = property(lambda _: socket.AF_INET)
+    type = property(lambda _: socket.SOCK_STREAM)
+    proto = property(lambda _: 0)
+
+    _options: dict[tuple[int, int], Any]
+
+    def getsockopt(self, level: int, optname: int, buflen: int = 0, /) -> Any:
+        """What `setsockopt` set, else what a fresh connection would say of what handlers ask for, else 0."""
+        value = self._options.get((level, optname), _FRESH.get((level, optname), 0))
+        if buflen and isinstance(value, int):
+            return value.to_bytes(4, sys.byteorder)[:buflen]
+        return value
+
+    def setsockopt(self, level: int, optname: int, value: Any, optlen: int = 0, /) -> None:
+        """Keep the option."""
+        self._options[level, optname] = value
+
+    def get_inheritable(self) -> bool:
+        """Sockets are not inheritable unless somebody asks for it (PEP 446)."""
+        return False
+
+    def set_inheritable(self, inheritable: bool) -> None:
+        """Taken; there is no descriptor to inherit."""
+
+    def ioctl(self, *_: Any) -> NoReturn:
+        """Windows only."""
+        raise AttributeError("ioctl")
+
+
+class MemoryListener(KernelLess):
+    """The listening socket of the memory network; also what `socket.socket` makes while a server is constructed."""
+
+    network: Accepting | None = None
+
+    def __new__(cls, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> Any:  # noqa: A002
+        """A virtual socket, but a real one for a descriptor that exists already (as in `socket.socketpair`)."""
+        return super().__new__(cls) if fileno is None else _real_socket(family, type, proto, fileno)
+
+    def __init__(self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:  # noqa: A002
+        self._io_refs = 0
+        self._closed = False
+        self._timeout = None
+        self._options: dict[tuple[int, int], Any] = {}
+        self._address: Any = (_ANYWHERE, 0)
+
+    def bind(self, address: Any, /) -> None:
+        """Any address will do; port 0 becomes a fixed one."""
+        host, port = (address[0] or _ANYWHERE, address[1] or SERVER_PORT) if isinstance(address, tuple) else address
+        self._address = (host, port)
+
+    def listen(self, backlog: int = 0, /) -> None:
+        """Ready at once."""
+        self._options[socket.SOL_SOCKET, socket.SO_ACCEPTCONN] = 1
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """The next peer of the Case. Raises BlockingIOError when all have been served."""
+        if self._closed:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        if self.network is None:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        return self.network.accept()
+
+    def getsockname(self) -> Any:
+        """The address it was bound to."""
+        return self._address
+
+    def fileno(self) -> int:
+        """There is no descriptor."""
+        return -1
+
+    def _real_close(self, _: Any = None) -> None:
+        self._closed = True
+
+    def shutdown(self, how: int, /) -> None:
+        """A listener has nothing to shut down."""
+
+    def detach(self) -> int:
+        """There is no descriptor to give away."""
+        return -1
+
+    def __repr__(self) -> str:
+        return f"<MemoryListener {self._address}>"
+
+
+def _not_a_connection(name: str) -> Callable[..., NoReturn]:
+    def method(*_: Any, **__: Any) -> NoReturn:
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+    method.__name__ = name
+    method.__doc__ = "A listening socket cannot."
+    return method
+
+
+for _name in (
+    "connect", "connect_ex", "getpeername", "recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into",
+    "send", "sendall", "sendmsg", "sendmsg_afalg", "sendto", "dup", "_accept",
+):  # fmt: skip
+    setattr(MemoryListener, _name, _not_a_connection(_name))

@@ -1,0 +1,147 @@
+"""The request socket in real time, and what can be seen from outside of the server's side of its connection.
+
+Here the handler may read past our socket, so what it has taken is asked of the kernel, through a copy of the descriptor
+that lives for a moment and is looked at only if it still belongs to this connection.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import sys
+import termios
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from handshaker.harness.case import Script
+from handshaker.harness.networks.bounds import IDLE_READS_MAX, REPLY_BYTES_MAX, check_events, stop
+from handshaker.harness.networks.peers import SMALL_BUFFER_BYTES, KernelPeer
+from handshaker.harness.networks.sockets import PulledSocket
+from handshaker.harness.recorder import RUN
+
+__all__ = ["LivePeer", "LiveSocket", "unread_bytes"]
+
+_Kernel: Any = socket.SocketType
+
+
+class LivePeer(KernelPeer):
+    """A peer that is played in real time, and what is known about the server's side of its connection."""
+
+    __slots__ = ("accepted", "descriptor", "ready", "waits_in")
+
+    def __init__(self, number: int, script: Script) -> None:
+        super().__init__(number, script)
+        self.ready = threading.Event()  # its early Steps have been played
+        self.accepted = threading.Event()
+        self.descriptor = -1
+        self.waits_in = ""  # the operation of the request socket that waits without a timeout
+
+    def took_all(self) -> bool:
+        """Whether the server's side has read all that was sent, as far as can be seen from outside."""
+        return not self.pending and (self.sent == self.taken or unread_bytes(self.descriptor, self.address) == 0)
+
+    def stuck(self) -> bool:
+        """Whether the handler waits for this peer without a timeout, although nothing is on its way."""
+        return bool(self.waits_in) and not self.ended and self.player.next_step is None and self._untouched()
+
+    def _untouched(self) -> bool:
+        return self.sent == self.taken if self.waits_in == "recv" else not self.reading
+
+
+def unread_bytes(descriptor: int, peer: Any) -> int:
+    """How many bytes wait in the socket *descriptor*, if it still is the one that is connected to *peer*; else 0."""
+    try:
+        copy = os.dup(descriptor)
+    except OSError:
+        return 0
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=copy) as seen:
+            if seen.getpeername() != peer:
+                return 0
+            return int.from_bytes(fcntl.ioctl(copy, termios.FIONREAD, b"\0\0\0\0"), sys.byteorder)
+    except OSError:
+        return 0
+
+
+class LiveSocket(PulledSocket):
+    """The request socket in real time: everything is the kernel's, and written down."""
+
+    def __init__(self, descriptor: int, peer: LivePeer) -> None:
+        super().__init__(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=descriptor)
+        if peer.small_buffers:
+            _Kernel.setsockopt(self, socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL_BUFFER_BYTES)
+        self._peer = peer
+        self._barren = 0
+        self._begin(peer.number)
+        peer.tallies = self._tallies
+
+    def _usable(self, operation: str) -> None:
+        if RUN.active and (RUN.stopped or threading.get_ident() == RUN.owner):
+            super()._usable(operation)
+        else:
+            self._not_released()
+
+    def _read(self, size: int, flags: int) -> bytes:
+        waits = size and self.gettimeout() is None and not flags & socket.MSG_DONTWAIT
+        data: bytes = self._while_waiting("recv" if waits else "", _Kernel.recv, size, flags)
+        if not data and size:
+            self._barren += 1
+            if self._barren > IDLE_READS_MAX:
+                stop("network.spinning", self.number, "recv", self._peer.player.state)
+        elif not flags & socket.MSG_PEEK:
+            self._barren = 0
+            self._peer.taken += len(data)
+        return data
+
+    def _write(self, data: memoryview, *, whole: bool) -> int:
+        check_events(self.number)
+        waits = "send" if self.gettimeout() is None else ""
+        sent = self._while_waiting(waits, _Kernel.sendall if whole else _Kernel.send, data)
+        count: int = len(data) if whole else sent
+        if not self._peer.gone:
+            self._peer.handed += count
+        if self._peer.handed > REPLY_BYTES_MAX:
+            stop("network.limit", self.number, "reply")
+        return count
+
+    def _while_waiting(self, operation: str, call: Callable[..., Any], *arguments: Any) -> Any:
+        # What another thread of the handler waits in does not say that the handler is stuck.
+        self._peer.waits_in = operation if threading.get_ident() == RUN.owner else ""
+        try:
+            return call(self, *arguments)
+        finally:
+            self._peer.waits_in = ""
+
+    def _shut(self, how: int) -> None:
+        _Kernel.shutdown(self, how)
+        if how != socket.SHUT_WR:
+            self._peer.shut_rd = True
+        if how != socket.SHUT_RD:
+            self._peer.shut_wr = True
+
+    def _release(self) -> None:
+        self._peer.unread = unread_bytes(_Kernel.fileno(self), self._peer.address) > 0
+        self._peer.released = True
+        _Kernel.close(self)
+
+    def sendmsg(self, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None, /) -> int:
+        """Send several buffers as one; ancillary data goes to the kernel."""
+        if not (ancdata := list(ancdata)):
+            return super().sendmsg(buffers)
+        return int(_Kernel.sendmsg(self, buffers, ancdata, flags))
+
+    def fileno(self) -> int:
+        """The descriptor, or -1 once closed."""
+        return int(_Kernel.fileno(self))
+
+    def dup(self) -> Any:
+        """A plain socket for the same connection; what is done through it is not written down."""
+        return socket.socket(self.family, self.type, self.proto, fileno=socket.dup(self.fileno()))
+
+    def detach(self) -> int:
+        """Give the descriptor away; what is done with it is not written down."""
+        RUN.emit((("socket.detach", self.number), None))
+        self._released = self._closed = True
+        return int(_Kernel.detach(self))

@@ -1,0 +1,303 @@
+"""The loopback network: real kernel sockets, the same engine, still one thread and virtual time.
+
+The server's listening socket and the request socket are real, so what the kernel says about resets, half-closes and
+full buffers is what the handler sees. Only the waiting is ours: the request socket never blocks; when the kernel has
+nothing for it, the peer's next Step is played on the peer's own socket, in the same thread, and what it brought is there.
+Nothing is ever sent to another address than 127.0.0.1, and every port is chosen by the kernel.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from typing import Any, Final, NoReturn
+
+from handshaker.harness.case import Case
+from handshaker.harness.errors import HarnessBug
+from handshaker.harness.networks.bounds import IDLE_READS_MAX, REPLY_BYTES_MAX, check_events, stop
+from handshaker.harness.networks.clock import CLOCK
+from handshaker.harness.networks.peers import ARRIVAL_S, SMALL_BUFFER_BYTES, KernelPeer, readable
+from handshaker.harness.networks.player import Turn
+from handshaker.harness.networks.sockets import PulledSocket, VirtualTimeout
+from handshaker.harness.recorder import RUN, Emit
+
+__all__ = ["LoopbackListener", "LoopbackNetwork", "LoopbackSocket", "named"]
+
+BACKLOG: Final = 128
+_Kernel: Any = socket.SocketType  # the C class below socket.socket: what is called on it is not recorded
+
+
+class LoopbackSocket(PulledSocket, VirtualTimeout):
+    """The request socket of the loopback network: the kernel's answers, and waiting in virtual time."""
+
+    def __init__(self, descriptor: int, peer: KernelPeer) -> None:
+        super().__init__(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=descriptor)
+        self._timeout = socket.getdefaulttimeout()
+        _Kernel.settimeout(self, 0)
+        if peer.small_buffers:
+            _Kernel.setsockopt(self, socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL_BUFFER_BYTES)
+        self._descriptor = descriptor
+        self._peer = peer
+        self._barren = 0
+        self._begin(peer.number)
+        peer.tallies = self._tallies
+
+    # reading
+
+    def _read(self, size: int, flags: int) -> bytes:
+        if not size:
+            return b""
+        if flags:
+            return self._read_specially(size, flags)
+        if self._peer.sent == self._peer.taken:
+            self._wait_for_input(self._timeout)
+        return self._receive(size)
+
+    def _read_specially(self, size: int, flags: int) -> bytes:
+        # As in memory: Python hides both flags from sockets that have a timeout.
+        patience = 0.0 if flags & socket.MSG_DONTWAIT and self._timeout is None else self._timeout
+        peek = flags & socket.MSG_PEEK
+        if self._peer.sent == self._peer.taken:
+            self._wait_for_input(patience)
+        elif peek:
+            self._peek_again()
+        if flags & socket.MSG_WAITALL and patience is None:
+            return self._read_all(size, peek)
+        return self._receive(size, peek)
+
+    def _read_all(self, size: int, peek: int) -> bytes:
+        peer = self._peer
+        data = b"" if peek else self._receive(size)
+        while len(data) < size and not (self._ending() and peer.consumed) and (data or peek):
+            if peer.sent - peer.taken >= (size if peek else 1):
+                data += self._receive(size - len(data), peek)
+            elif self._ending():
+                break
+            else:
+                self._wait_for_input(None)
+        return self._receive(size, peek) if peek and not data else data
+
+    def _ending(self) -> bool:
+        return self._peer.ended or self._peer.shut_rd
+
+    def _peek_again(self) -> None:
+        if self._barren:
+            self._peer.player.advance(CLOCK.now)
+        self._note_barren("recv")
+
+    def _wait_for_input(self, patience: float | None) -> None:
+        """Pull until the kernel has something to say: bytes, the end of the stream or an error."""
+        peer = self._peer
+        before = peer.sent
+        deadline = None if patience is None else CLOCK.now + patience
+        while peer.sent == before and not self._ending():
+            if peer.pending:
+                peer.push_when_possible(self._descriptor)
+                continue
+            turn = peer.player.advance(deadline)
+            if turn is not Turn.PLAYED or (patience == 0 and peer.sent == before and not self._ending()):
+                self._give_up("recv", deadline, patience)
+
+    def _receive(self, size: int, flags: int = 0) -> bytes:
+        """What the kernel has; it was counted out, so it is there or arrives at once."""
+        try:
+            data: bytes = _Kernel.recv(self, size, flags)
+        except BlockingIOError:
+            if not readable(self._descriptor, ARRIVAL_S):
+                raise HarnessBug("bytes of a peer did not arrive over loopback") from None
+            data = _Kernel.recv(self, size, flags)
+        if not data:
+            self._note_barren("recv")
+        elif not flags & socket.MSG_PEEK:
+            self._peer.taken += len(data)
+            self._barren = 0
+        return data
+
+    def _note_barren(self, operation: str) -> None:
+        self._barren += 1
+        if self._barren > IDLE_READS_MAX:
+            stop("network.spinning", self.number, operation, self._peer.player.state)
+
+    def _give_up(self, operation: str, deadline: float | None, patience: float | None) -> NoReturn:
+        if deadline is None:
+            stop("network.stalled", self.number, operation, self._peer.player.state)
+        self._note_barren(operation)
+        if patience == 0:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        CLOCK.move(deadline - CLOCK.now)
+        raise TimeoutError("timed out")
+
+    # writing
+
+    def _write(self, data: memoryview, *, whole: bool) -> int:
+        if self._peer.consumed:
+            self._peer.player.before_write()
+        deadline = None if self._timeout is None else CLOCK.now + self._timeout
+        done = 0
+        while True:
+            check_events(self.number)
+            count = self._send(data[done:])
+            done += count
+            if done == len(data) or (count and not whole and self._timeout is not None):
+                return done
+            if not count:
+                self._wait_for_room(deadline)
+
+    def _send(self, part: memoryview) -> int:
+        """How many bytes the kernel takes; none when its buffer is full."""
+        try:
+            count: int = _Kernel.send(self, part)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            self._note_barren("send")
+            raise
+        self._barren = 0
+        if not self._peer.gone:
+            self._peer.handed += count
+        if self._peer.handed > REPLY_BYTES_MAX:
+            stop("network.limit", self.number, "reply")
+        return count
+
+    def _wait_for_room(self, deadline: float | None) -> None:
+        """Let the peer take bytes; if it does not read, pull until it reads again or is gone."""
+        peer = self._peer
+        if peer.gone or peer.make_room(self._descriptor):
+            return
+        turn = peer.player.advance(deadline)
+        if turn is not Turn.PLAYED or self._timeout == 0:
+            self._give_up("send", deadline, self._timeout)
+
+    # the rest
+
+    def _shut(self, how: int) -> None:
+        _Kernel.shutdown(self, how)
+        if how != socket.SHUT_WR:
+            self._peer.shut_rd = True
+        if how != socket.SHUT_RD:
+            self._peer.shut_wr = True
+
+    def _release(self) -> None:
+        self._peer.unread = not self._peer.consumed
+        self._peer.released = True
+        _Kernel.close(self)
+
+    def _kernel(self, operation: str) -> NoReturn:
+        stop("network.kernel", self.number, operation)
+
+    def fileno(self) -> int:
+        """-1 once closed; who wants the descriptor reads past this socket, so the Case must be played in real time."""
+        if not self._released:
+            self._kernel("fileno")
+        return -1
+
+    def dup(self) -> NoReturn:
+        """A second descriptor would be read past this socket."""
+        self._kernel("dup")
+
+    def get_inheritable(self) -> bool:
+        """Whether a child process would inherit the descriptor."""
+        return os.get_inheritable(self._descriptor)
+
+    def set_inheritable(self, inheritable: bool) -> None:
+        """Let child processes inherit the descriptor, or not."""
+        os.set_inheritable(self._descriptor, inheritable)
+
+
+class LoopbackListener(socket.socket):
+    """A real listening socket on 127.0.0.1; also what `socket.socket` makes while a server is constructed."""
+
+    network: Any = None
+
+    def __init__(self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:  # noqa: A002
+        over_ip = fileno is None and family in (-1, socket.AF_INET, socket.AF_INET6)
+        super().__init__(socket.AF_INET if over_ip else family, type, proto, fileno)
+
+    def bind(self, address: Any, /) -> None:
+        """Whatever address is asked for, it is a free port of 127.0.0.1."""
+        super().bind(("127.0.0.1", 0) if self.family == socket.AF_INET else address)
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """The next peer of the Case. Raises BlockingIOError when all have been served."""
+        if self.network is None:
+            return super().accept()
+        if self._closed:  # type: ignore[attr-defined]
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        accepted: tuple[socket.socket, Any] = self.network.accept()
+        return accepted
+
+    def take(self) -> tuple[int, Any]:
+        """The descriptor of the connection that waits longest, and its address."""
+        descriptor, address = self._accept()  # type: ignore[attr-defined]
+        return descriptor, address
+
+
+class LoopbackNetwork:
+    """One Case on loopback: its peers connect one after another, when the server accepts."""
+
+    __slots__ = ("case", "listener", "peers")
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.peers: list[KernelPeer] = []
+        self.listener: LoopbackListener | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many peers have not been accepted yet."""
+        return len(self.case.scripts) - len(self.peers)
+
+    def listen(self, listener: LoopbackListener) -> None:
+        """Let the peers of this Case connect to *listener*."""
+        listener.listen(BACKLOG)
+        listener.network = self
+        self.listener = listener
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Let the next peer connect. Raises BlockingIOError when there is none."""
+        if not self.waiting or self.listener is None:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        number = len(self.peers)
+        RUN.connection = number
+        if RUN.hardships is not None:
+            RUN.hardships.strike("get_request")
+        peer = KernelPeer(number, self.case.scripts[number])
+        self.peers.append(peer)
+        peer.connect(self.listener.getsockname())
+        RUN.emit((("peer.connect", number), f"{peer.address[0]}:{peer.address[1]}"))
+        peer.player.play_early(self.case.scripts[number].early)
+        descriptor, address = self.listener.take()
+        sock = LoopbackSocket(descriptor, peer)
+        told = (sock.gettimeout(), False, named(sock, address))
+        RUN.emit((("socket.accepted", number, "AF_INET", "SOCK_STREAM", *told), None))
+        return sock, address
+
+    def leave(self) -> None:
+        """Let every peer read to the end and close."""
+        for peer in self.peers:
+            peer.leave()
+
+    def close(self) -> None:
+        """Give every descriptor of this Case back, whatever happened."""
+        self.leave()
+        if self.listener is not None:
+            self.listener.network = None
+            self.listener.close()
+
+    def finish(self, emit: Emit) -> None:
+        """Tell *emit* how each connection ended, after the server is gone."""
+        self.leave()
+        for peer in self.peers:
+            for tally in peer.tallies:
+                pending = tally.accepted - tally.passed_on
+                emit((("socket.file-end", peer.number, tally.mode, pending > 0, tally.closed), pending))
+            emit((peer.end(), b"".join(peer.reply)))
+
+
+def named(sock: socket.socket, address: Any) -> bool:
+    """Whether the kernel still knows *address* as the peer of *sock*."""
+    try:
+        return bool(sock.getpeername() == address)
+    except OSError:
+        return False

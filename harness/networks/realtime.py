@@ -1,0 +1,225 @@
+"""Loopback in real time, for handlers that read past our socket: `select` on a descriptor, `ssl`, threads of their own.
+
+The server runs its own `serve_forever` in a thread; the peers are played from the thread that plays the Case. A peer
+sends its next segment when the last one was taken, or when nothing has moved for a short while; pauses last at most a
+second. Little is known for certain here, so every wait is bounded: a handler that is still busy when the bound is reached
+is written down as stalled (as spinning, if it used the processor all the time), with the stacks of all threads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import faulthandler
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from handshaker.harness.case import Case, Step
+from handshaker.harness.networks.bounds import Stopped, note_stop
+from handshaker.harness.networks.clock import CLOCK
+from handshaker.harness.networks.live import LivePeer, LiveSocket
+from handshaker.harness.networks.loopback import LoopbackNetwork, named
+from handshaker.harness.recorder import RUN, Emit, Recorder
+
+__all__ = ["LIMIT_S", "PAUSE_MAX_S", "RealTimeNetwork"]
+
+LIMIT_S: Final = 5.0
+PAUSE_MAX_S: Final = 1.0
+QUIET_S: Final = 0.25
+GRACE_S: Final = 1.0
+_SLICE_S: Final = 0.002
+_BUSY_SHARE: Final = 0.5
+
+
+class RealTimeNetwork(LoopbackNetwork):
+    """One Case on loopback, in real time: `serve` runs the server in a thread while the peers are played."""
+
+    __slots__ = ("_limit_s", "_over")
+
+    def __init__(self, case: Case, limit_s: float = LIMIT_S) -> None:
+        super().__init__(case)
+        self._limit_s = limit_s
+        self._over = threading.Event()  # the serving thread has ended
+
+    @property
+    def waiting(self) -> int:
+        """How many peers have not been accepted yet."""
+        return len(self.case.scripts) - sum(peer.accepted.is_set() for peer in self._live)
+
+    @property
+    def _live(self) -> list[LivePeer]:
+        return [peer for peer in self.peers if isinstance(peer, LivePeer)]
+
+    # in the serving thread
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Accept the peer that is connecting; whoever else connects here gets a plain socket."""
+        peer = self._live[-1] if self.peers else None
+        if self.listener is None or peer is None:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        if not peer.accepted.is_set():
+            RUN.connection = peer.number
+            if RUN.hardships is not None:
+                RUN.hardships.strike("get_request")
+        descriptor, address = self.listener.take()
+        peer.ready.wait(self._limit_s)
+        if address != peer.address:
+            return socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=descriptor), address
+        return self._accepted(peer, descriptor), address
+
+    def _accepted(self, peer: LivePeer, descriptor: int) -> LiveSocket:
+        sock = LiveSocket(descriptor, peer)
+        peer.descriptor = descriptor
+        told = (sock.gettimeout(), False, named(sock, peer.address))
+        RUN.emit((("socket.accepted", peer.number, "AF_INET", "SOCK_STREAM", *told), None))
+        peer.accepted.set()
+        return sock
+
+    def _run(self, serve_forever: Callable[[], None]) -> None:
+        RUN.owner = threading.get_ident()
+        try:
+            serve_forever()
+        except Stopped:
+            pass  # it has done its work
+        finally:
+            self._over.set()
+
+    # in the thread that plays the Case
+
+    def serve(self, serve_forever: Callable[[], None], shutdown: Callable[[], None]) -> None:
+        """Run *serve_forever* in a thread, play all peers, and end it by *shutdown*, or by force when it must be."""
+        owner, CLOCK.virtual = RUN.owner, False
+        if RUN.recorder is not None:
+            RUN.emit = stamped(RUN.recorder)
+        thread = threading.Thread(target=self._run, args=(serve_forever,), name="handshaker-server", daemon=True)
+        thread.start()
+        try:
+            self._play_all()
+            if not RUN.stopped:
+                self._shut_down(shutdown)
+        finally:
+            self._end(thread)
+            RUN.owner = owner
+        if self.waiting and not RUN.stopped:
+            RUN.emit((("server.abandoned", -1, self.waiting), None))
+
+    def _play_all(self) -> None:
+        for number, script in enumerate(self.case.scripts):
+            if self._over.is_set() or RUN.stopped or self.listener is None:
+                return
+            peer = LivePeer(number, script)
+            self.peers.append(peer)
+            try:
+                peer.connect(self.listener.getsockname())
+            except OSError:
+                return  # the handler has closed the listening socket
+            RUN.emit((("peer.connect", number), f"{peer.address[0]}:{peer.address[1]}"))
+            self._play(peer, script.early)
+            peer.ready.set()
+            if self._await(peer, peer.accepted.is_set, self._limit_s):
+                self._play(peer, len(script.steps))
+                self._await_end(peer)
+            elif not self._over.is_set():
+                self._stall()
+
+    def _play(self, peer: LivePeer, until: int) -> None:
+        while peer.player.position < until and not self._over.is_set() and not RUN.stopped:
+            step = peer.player.next_step
+            if step is not None:
+                self._play_step(peer, step)
+
+    def _play_step(self, peer: LivePeer, step: Step) -> None:
+        seconds = min(step.seconds, PAUSE_MAX_S)
+        if step.action == "pause":
+            self._await(peer, lambda: False, seconds)
+            peer.player.pass_over("peer.pause", seconds)
+        elif step.action == "expect":
+            met = self._await(peer, lambda: peer.received() >= step.size, seconds)
+            peer.player.pass_over("peer.expect", met)
+        else:
+            peer.player.advance(None)
+            if peer.accepted.is_set():
+                self._await(peer, lambda: peer.took_all() or bool(peer.seen), QUIET_S)
+
+    def _await(self, peer: LivePeer, condition: Callable[[], bool], seconds: float) -> bool:
+        """Whether *condition* comes true within *seconds*, while *peer* takes what arrives and the server goes on."""
+        end = time.monotonic() + seconds
+        while not condition():
+            left = end - time.monotonic()
+            if left <= 0 or self._over.is_set() or RUN.stopped:
+                return condition()
+            peer.wait(min(left, _SLICE_S))
+        return True
+
+    def _await_end(self, peer: LivePeer) -> None:
+        """Wait until the server has ended the connection; a handler that can only wait for ever is not waited for."""
+        began, busy = time.monotonic(), time.process_time()
+        stuck_since: float | None = None
+        while not (peer.seen or peer.gone or self._over.is_set() or RUN.stopped):
+            now = time.monotonic()
+            stuck_since = (stuck_since or now) if peer.stuck() else None
+            if (stuck_since is not None and now - stuck_since > QUIET_S) or now - began > self._limit_s:
+                self._stall(busy=(time.process_time() - busy) / (now - began))
+                return
+            peer.wait(_SLICE_S)
+
+    def _shut_down(self, shutdown: Callable[[], None]) -> None:
+        def ask() -> None:
+            with contextlib.suppress(Exception):
+                shutdown()
+
+        threading.Thread(target=ask, name="handshaker-shutdown", daemon=True).start()
+        began, busy = time.monotonic(), time.process_time()
+        if not self._over.wait(self._limit_s):
+            self._stall(busy=(time.process_time() - busy) / (time.monotonic() - began))
+
+    def _stall(self, busy: float = 0.0) -> None:
+        """The handler in progress did not end in time: say so, and what all threads were doing."""
+        number = max(RUN.connection, 0)
+        peer = next((peer for peer in self._live if peer.number == number), None)
+        kind = "network.spinning" if busy > _BUSY_SHARE else "network.stalled"
+        operation = (peer.waits_in if peer else "") or "handle"
+        note_stop(kind, number, operation, peer.player.state if peer else "open", payload=stacks())
+
+    def _end(self, thread: threading.Thread) -> None:
+        """End what was stopped: its connections first, then the thread by an exception, at last the process."""
+        if RUN.stopped and not self._over.wait(0):
+            for peer in self._live:
+                peer.ready.set()
+                peer.abort()
+            if not self._over.wait(GRACE_S):
+                _throw(thread)
+            if not self._over.wait(GRACE_S):
+                RUN.unstoppable()
+        thread.join(GRACE_S)
+
+
+def _throw(thread: threading.Thread) -> None:
+    if thread.ident is not None:
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(Stopped))
+
+
+def stamped(recorder: Recorder) -> Emit:
+    """A function that writes events of several threads to *recorder*, with the real time of each."""
+    began = time.monotonic()
+    lock = threading.Lock()
+
+    def emit(event: tuple[Any, Any]) -> None:
+        with lock:
+            recorder.moved(time.monotonic() - began)
+            recorder.emit(event)
+
+    return emit
+
+
+def stacks() -> str:
+    """The stacks of all threads, as faulthandler writes them."""
+    with tempfile.TemporaryFile() as file:
+        faulthandler.dump_traceback(file=file, all_threads=True)
+        file.seek(0)
+        return file.read().decode(errors="backslashreplace")

@@ -1,0 +1,51 @@
+"""Turning what people type into values.
+
+Durations, escaped bytes, steps, faults. Each error says what to write instead.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from typing import Final
+
+from handshaker.harness.case import POINTS, Fault
+from handshaker.harness.errors import UsageError, did_you_mean
+
+__all__ = ["duration", "escaped_bytes", "fault"]
+
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
+
+
+def duration(text: str, option: str) -> float:
+    """Seconds from `500ms`, `30s`, `10m`, `8h`, or a plain number of seconds."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|)", text.strip())
+    if match is None:
+        raise UsageError(f"{option}: {text!r} is not a duration; write 500ms, 30s, 10m or 8h")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def escaped_bytes(text: str, option: str) -> bytes:
+    r"""Bytes from text with Python's escapes: `GET / HTTP/1.0\r\n`, `\x00\xff`."""
+    try:
+        return codecs.escape_decode(text.encode("utf-8"))[0]  # type: ignore[attr-defined, no-any-return]
+    except ValueError as error:
+        raise UsageError(
+            f"{option}: {text!r}: {error}; write bytes with Python's escapes, such as \\r\\n or \\xff"
+        ) from None
+
+
+def fault(text: str) -> Fault:
+    """A Fault from `point=effect` or `point=effect@nth`."""
+    match = re.fullmatch(r"([\w.]+)=(\w+)(?:@(\d+))?", text)
+    if match is None:
+        raise UsageError(
+            f"--fault: {text!r} is not a fault; write POINT=EFFECT or POINT=EFFECT@NTH, such as recv=short@2"
+        )
+    point, effect, nth = match[1], match[2], int(match[3] or 1)
+    if point not in POINTS:
+        raise UsageError(f"--fault: no point is called {point!r}; {did_you_mean(point, POINTS)}")
+    try:
+        return Fault(point, effect, nth)
+    except ValueError as error:
+        raise UsageError(f"--fault: {error}") from None

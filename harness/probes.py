@@ -1,0 +1,212 @@
+"""What a Case does to the process around the handler: stderr, warnings, exceptions that nobody could catch, threads,
+files.
+
+The probes are installed once for many Cases, since installing costs more than a Case. While no Case runs they pass
+everything on to what was there before. They write down and hide nothing from a program that looks: what is told while a
+Case runs goes into the Trace instead of the terminal.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import select
+import sys
+import threading
+import warnings
+from contextlib import ExitStack
+from typing import Any, Final, TextIO
+
+from handshaker.harness.recorder import RUN, qualified
+
+__all__ = ["Probes", "open_descriptors"]
+
+TEXT_MAX: Final = 20_000
+THREAD_GRACE_S: Final = 0.1
+_WINDOW: Final = 16
+_ONCE: Final = frozenset({"default", "module", "once"})
+
+
+def open_descriptors() -> int:
+    """How many descriptors this process has open."""
+    return len(os.listdir("/dev/fd")) - 1
+
+
+class _Stderr(io.TextIOBase):
+    """Stands in for sys.stderr: what is written while a Case runs becomes an event.
+
+    The rest goes where it went before.
+    """
+
+    def __init__(self, real: TextIO) -> None:
+        super().__init__()
+        self._real = real
+        self.buffer = _StderrBytes(self)
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._real.encoding
+
+    @property
+    def errors(self) -> str | None:  # type: ignore[override]
+        return self._real.errors
+
+    def write(self, text: str) -> int:
+        if not RUN.active:
+            return self._real.write(text)
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        if text:
+            _append(text)
+        return len(text)
+
+    def flush(self) -> None:
+        if not RUN.active:
+            self._real.flush()
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._real.fileno()
+
+    def isatty(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        """Taken; the terminal is not the handler's to close."""
+
+
+class _StderrBytes(io.BufferedIOBase):
+    """The `buffer` of the stand-in."""
+
+    def __init__(self, text: _Stderr) -> None:
+        super().__init__()
+        self._text = text
+
+    def write(self, data: Any) -> int:
+        self._text.write(bytes(data).decode("utf-8", "backslashreplace"))
+        return len(data)
+
+    def writable(self) -> bool:
+        return True
+
+
+def _append(text: str) -> None:
+    """One event for what is written in one go, however many calls of write() that takes."""
+    recorder = RUN.recorder
+    what = ("probe.stderr", RUN.connection)
+    if recorder is None:
+        return
+    flat = recorder.flat
+    if flat and flat[-2] == what:
+        if len(flat[-1]) < TEXT_MAX:
+            flat[-1] += text[:TEXT_MAX]
+    else:
+        RUN.emit((what, text[:TEXT_MAX]))
+
+
+class Probes:
+    """Watches this process while Cases run. A context manager; `disturbed` is asked after each Case."""
+
+    def __init__(self) -> None:
+        self._undo = ExitStack()
+        self._threads: set[threading.Thread] = set()
+        self._thread_count = 0
+        self._free = 0
+        self._poll = select.poll()
+        self.descriptors = 0
+
+    def __enter__(self) -> Probes:
+        with ExitStack() as undo:
+            self._replace(undo, sys, "stderr", _Stderr(sys.stderr))
+            self._watch_warnings(undo)
+            self._replace(undo, sys, "unraisablehook", self._unraisable(sys.unraisablehook))
+            self._undo = undo.pop_all()
+        self._watch_descriptors()
+        self.settle()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._undo.close()
+
+    def _replace(self, undo: ExitStack, owner: Any, name: str, value: object) -> None:
+        undo.callback(setattr, owner, name, getattr(owner, name))
+        setattr(owner, name, value)
+
+    def _watch_warnings(self, undo: ExitStack) -> None:
+        undo.enter_context(warnings.catch_warnings())
+        # Filters that show a warning once per place would make the same Case give another Trace the second time.
+        warnings.filters[:] = [(_always(item[0]), *item[1:]) for item in warnings.filters]  # type: ignore[index]
+        self._replace(undo, warnings, "defaultaction", _always(warnings.defaultaction))  # type: ignore[attr-defined]
+        warnings.simplefilter("always", ResourceWarning)
+        warnings.showwarning = self._show_warning(warnings.showwarning)
+
+    def _show_warning(self, before: Any) -> Any:
+        def showwarning(
+            message: Warning | str, category: type[Warning], filename: str, lineno: int,
+            file: TextIO | None = None, line: str | None = None,
+        ) -> None:  # fmt: skip
+            if RUN.active and file is None:
+                what = ("probe.warning", RUN.connection, qualified(category))
+                RUN.emit((what, f"{message} @ {filename}:{lineno}"))
+            else:
+                before(message, category, filename, lineno, file, line)
+
+        return showwarning
+
+    def _unraisable(self, before: Any) -> Any:
+        def hook(unraisable: Any) -> None:
+            if not RUN.active:
+                before(unraisable)
+            elif not RUN.stopped:  # what a handler that was ended leaves behind is our doing
+                what = ("probe.unraisable", RUN.connection, qualified(unraisable.exc_type))
+                RUN.emit((what, f"{unraisable.exc_type.__name__}: {unraisable.exc_value}"))
+
+        return hook
+
+    # threads and descriptors
+
+    def _watch_descriptors(self) -> None:
+        first = os.dup(0) if _is_open(0) else os.open(os.devnull, os.O_RDONLY)
+        os.close(first)
+        self._poll = select.poll()
+        for descriptor in range(first, first + _WINDOW):
+            self._poll.register(descriptor, 0)
+
+    def settle(self) -> None:
+        """From here on, more threads or descriptors than now are news."""
+        self._threads = set(threading.enumerate())
+        self._thread_count = threading.active_count()
+        self._free = len(self._poll.poll(0))
+        self.descriptors = open_descriptors()
+
+    def disturbed(self) -> bool:
+        """Whether threads or descriptors may have changed since `settle`.
+
+        Cheap: it looks at the lowest free descriptors only, which is where new ones appear.
+        """
+        return threading.active_count() != self._thread_count or len(self._poll.poll(0)) != self._free
+
+    def new_threads(self) -> int:
+        """How many threads more live now, after those that are just ending were given a moment."""
+        for thread in threading.enumerate():
+            if thread not in self._threads:
+                thread.join(THREAD_GRACE_S)
+        return threading.active_count() - self._thread_count
+
+    def new_descriptors(self) -> int:
+        """How many descriptors more are open now."""
+        return open_descriptors() - self.descriptors
+
+
+def _always(action: str) -> str:
+    return "always" if action in _ONCE else action
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True

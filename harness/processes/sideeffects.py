@@ -1,0 +1,181 @@
+"""What a handler does to the world outside its connection: files, programs, outgoing connections.
+
+A campaign calls a handler a hundred thousand times. What it does each time is said once, and connections to other
+machines are refused. Noticed by an audit hook, which Python cannot take out again: it is installed once in a child
+process, and `armed` only while the handler has the floor. It sees what Python itself is asked to do: a C extension that
+opens a socket on its own is not seen, and `connect` has looked its host name up before it asks.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+import socket
+import sys
+from collections.abc import Callable
+from typing import Any, Final
+
+__all__ = ["MOST_DETAILS", "LookupRefused", "OutgoingRefused", "SideEffects", "watch_side_effects"]
+
+MOST_DETAILS: Final = 20
+"""How many different details of one action are recorded; a handler that makes up a new name each time has more."""
+
+_DETAIL_CHARACTERS = 200
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_LOCAL_FAMILIES = {getattr(socket, name, None) for name in ("AF_UNIX", "AF_NETLINK")}
+_IP_FAMILIES = {socket.AF_INET, socket.AF_INET6}
+_LOCAL_NAMES = {"", "localhost", "ip6-localhost"}
+
+_PATHS: Final = {
+    "os.remove": "removes a file",
+    "os.rename": "renames a file",
+    "os.mkdir": "makes a folder",
+    "os.rmdir": "removes a folder",
+    "os.truncate": "truncates a file",
+    "os.link": "links a file",
+    "os.symlink": "links a file",
+    "os.chmod": "changes permissions",
+    "os.chown": "changes an owner",
+    "os.chdir": "changes the working directory",
+    "os.putenv": "changes the environment",
+    "os.unsetenv": "changes the environment",
+}
+_PROGRAMS: Final = {
+    "subprocess.Popen": 1,
+    "os.system": 0,
+    "os.exec": 1,
+    "os.posix_spawn": 1,
+    "os.spawn": 2,
+    "pty.spawn": 0,
+}
+_SENDING: Final = {"socket.connect", "socket.sendto", "socket.sendmsg"}
+_NAME_LOOKUPS: Final = {"socket.getaddrinfo", "socket.gethostbyname"}
+_ADDRESS_LOOKUP: Final = "socket.gethostbyaddr"
+
+
+class OutgoingRefused(PermissionError):
+    """What a handler is given for traffic to another machine: the harness's doing, not the handler's."""
+
+
+class LookupRefused(socket.gaierror):
+    """What a handler is given for a host name or address that only other machines could look up."""
+
+
+class SideEffects:
+    """The switch of the installed hook: what happens while `armed` is recorded, or refused."""
+
+    __slots__ = ("_record", "_seen", "armed")
+
+    def __init__(self, record: Callable[[str, str], None]) -> None:
+        self.armed = False
+        self._record = record
+        self._seen: dict[str, set[str]] = {}
+
+    def _note(self, action: str, detail: str) -> None:
+        seen = self._seen.setdefault(action, set())
+        detail = detail if len(detail) <= _DETAIL_CHARACTERS else detail[:_DETAIL_CHARACTERS] + "..."
+        if detail in seen or len(seen) >= MOST_DETAILS:
+            return
+        seen.add(detail)
+        self.armed = False  # what the recorder does is our own doing
+        try:
+            self._record(action, detail)
+        finally:
+            self.armed = True
+
+    def _audit(self, event: str, args: tuple[Any, ...]) -> None:
+        if event == "open":
+            self._open(args[0], args[2])
+        elif event in _PATHS:
+            self._path(event, args)
+        elif event in _PROGRAMS:
+            self._note("starts a program", _words(args[_PROGRAMS[event]]))
+        elif event in _SENDING:
+            self._send(*args)
+        elif event in _NAME_LOOKUPS:
+            if not _is_number(args[0]):
+                self._look_up(args[0])
+        elif event == _ADDRESS_LOOKUP:
+            self._look_up(args[0])
+
+    def _open(self, path: Any, flags: int) -> None:
+        if flags & _WRITING and not isinstance(path, int) and path != os.devnull:
+            self._touch("writes a file", _name(path))
+
+    def _path(self, event: str, args: tuple[Any, ...]) -> None:
+        if event == "os.rename":
+            self._touch(_PATHS[event], f"{_name(args[0])} -> {_name(args[1])}")
+        else:
+            self._touch(_PATHS[event], _name(args[0]))
+
+    def _touch(self, action: str, path: str) -> None:
+        if "__pycache__" not in path:  # Python's own doing, at an import
+            self._note(action, path)
+
+    def _send(self, sock: socket.socket, address: Any) -> None:
+        if address is None:
+            return
+        if sock.family in _LOCAL_FAMILIES:
+            self._note("connects to a local service", _name(address))
+        elif sock.family not in _IP_FAMILIES or not _is_here(address[0]):
+            self._note("connects to another machine (refused)", _place(address))
+            raise OutgoingRefused(
+                errno.EPERM, f"handshaker refuses connections to other machines while it tests: {_place(address)}"
+            )
+
+    def _look_up(self, host: Any) -> None:
+        if host is not None and not _is_here(host):
+            self._note("looks up a host (refused)", _name(host))
+            raise LookupRefused(
+                socket.EAI_FAIL, f"handshaker refuses to look up other machines while it tests: {_name(host)}"
+            )
+
+
+def watch_side_effects(record: Callable[[str, str], None]) -> SideEffects:
+    """Install the hook, unarmed; *record* is called with (action, detail), once for each that is new.
+
+    Both are words to show a person: ("writes a file", "/tmp/upload.bin"). To be called once in a process.
+    """
+    effects = SideEffects(record)
+    audit = effects._audit
+
+    def hook(event: str, args: tuple[Any, ...]) -> None:
+        if effects.armed:
+            audit(event, args)
+
+    sys.addaudithook(hook)
+    return effects
+
+
+def _name(value: Any) -> str:
+    return os.fsdecode(value) if isinstance(value, (str, bytes, os.PathLike)) else str(value)
+
+
+def _words(command: Any) -> str:
+    return " ".join(map(_name, command)) if isinstance(command, (list, tuple)) else _name(command)
+
+
+def _place(address: Any) -> str:
+    return ":".join(map(_name, address[:2])) if isinstance(address, tuple) else _name(address)
+
+
+def _is_number(host: Any) -> bool:
+    try:
+        ipaddress.ip_address(_name(host).partition("%")[0])
+    except ValueError:
+        return False
+    return True
+
+
+def _is_here(host: Any) -> bool:
+    """Whether *host* is this machine: its own name for itself, a loopback address, or the address of "any"."""
+    name = _name(host).lower()
+    if name in _LOCAL_NAMES:
+        return True
+    try:
+        address = ipaddress.ip_address(name.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    return bool(mapped.is_loopback or mapped.is_unspecified)

@@ -1,0 +1,185 @@
+"""The pytest form: `lifecycle_test` (no lines of yours), `given_case` (your asserts), `cases`, `play`, `assert_holds`.
+
+`lifecycle_test` conducts one campaign in a worker of its own, as the command line does. `given_case` and `play` play
+in the calling process: a handler that ends its process or loops without touching its socket takes the test run with
+it, so point the command line or `lifecycle_test` at such a handler first.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handshaker.harness.campaign.findings import finding_of, ready
+from handshaker.harness.campaign.shared import campaign_of
+from handshaker.harness.campaign.traffic import Traffic
+from handshaker.harness.campaign.workbench import Sighting, Workbench
+from handshaker.harness.case import Case
+from handshaker.harness.errors import UsageError
+from handshaker.harness.invariants.base import REGISTRY
+from handshaker.harness.judge import Judge, primary
+from handshaker.harness.settings import Settings
+from handshaker.harness.trace import Trace
+from handshaker.harness.verdict import Violation
+from handshaker.reports.failure import failure_text
+from handshaker.targets.stdlib import StdlibTarget
+
+__all__ = [
+    "HostedCase",
+    "InvariantViolated",
+    "PlayedTrace",
+    "assert_holds",
+    "cases",
+    "given_case",
+    "lifecycle_test",
+    "play",
+]
+
+AREAS = ("lifecycle", "handler", "io", "liveness", "resources", "server", "relation")
+
+
+class InvariantViolated(AssertionError):
+    """One or more invariants do not hold; `blocks` are the failure blocks, as the command line prints them."""
+
+    def __init__(self, blocks: tuple[str, ...]) -> None:
+        super().__init__("\n\n".join(blocks))
+        self.blocks = blocks
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class HostedCase(Case):
+    """A Case that knows the bench it is played on."""
+
+    bench: Any = None
+
+    def __repr__(self) -> str:
+        return Case.__repr__(self)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class PlayedTrace(Trace):
+    """A Trace that knows its Case and the bench it was played on, so that it can be judged."""
+
+    case: Case | None = None
+    bench: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Declared:
+    """What a `lifecycle_test` tests: the worker imports the test module again and finds it here."""
+
+    subject: Any
+    server: Any
+    factory: Any
+
+
+def _bench(target: Any, server: Any = None, factory: Any = None, **declared: Any) -> Workbench:
+    adapter = StdlibTarget(target, text=_text_of(target), server=server, factory=factory)
+    declared["allowed_exceptions"] = tuple(map(_name_of, declared.get("allowed_exceptions", ())))
+    return Workbench(adapter, Settings(target=adapter.text, **declared), declared.get("network", "memory"))
+
+
+def _text_of(target: Any) -> str:
+    owner = target if hasattr(target, "__qualname__") else type(target)
+    return f"{owner.__module__}:{owner.__qualname__}"
+
+
+def _name_of(exception: Any) -> str:
+    if isinstance(exception, str):
+        return exception.replace(":", ".")
+    if isinstance(exception, type) and issubclass(exception, BaseException):
+        return f"{exception.__module__}.{exception.__qualname__}"
+    raise UsageError(f"allowed_exceptions: {exception!r} is not an exception class, nor its name as 'module:Class'")
+
+
+def cases(target: Any, *, messages: Any = None, server: Any = None, factory: Any = None, **declared: Any) -> Any:
+    """The strategy of Cases for *target*, for `@given`, `@example` and `st.data()`.
+
+    *messages* is a Hypothesis strategy of bytes, one message each. *declared* are fields of Settings, such as
+    `example`, `stateless`, `allowed_exceptions`. Raises TargetError when the target cannot be hosted.
+    """
+    if messages is not None and not isinstance(messages, st.SearchStrategy):
+        raise UsageError(f"messages: {messages!r} is not a Hypothesis strategy of bytes, such as st.binary()")
+    bench = _bench(target, server, factory, **declared)
+    strategy = Traffic(bench, messages).strategy
+    return strategy.map(lambda case: HostedCase(case.scripts, case.faults, case.transport, bench))
+
+
+def given_case(target: Any, **options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Decorate a test that takes `case`: Hypothesis draws Cases for *target*; options as in `cases`."""
+    strategy = cases(target, **options)
+    decorate: Callable[[Callable[..., Any]], Any] = given(case=strategy)
+    return decorate
+
+
+def play(case: Case, target: Any = None, **options: Any) -> PlayedTrace:
+    """Play *case* in this process and return its Trace.
+
+    *target* is needed only for a Case that `cases` or `given_case` did not draw. Raises UsageError without one.
+    """
+    bench = getattr(case, "bench", None) if target is None else _bench(target, **options)
+    if bench is None:
+        raise UsageError("play: this Case does not know its target; write handshaker.play(case, MyHandler)")
+    with bench:
+        trace = bench.play(case)
+    return PlayedTrace(trace.header, trace.events, case, bench)
+
+
+def assert_holds(trace: Trace, invariants: tuple[str, ...] = ("*",), exclude: tuple[str, ...] = ()) -> None:
+    """Raise InvariantViolated, with one readable block for each cause.
+
+    Unless all *invariants* (globs) hold in *trace*.
+    """
+    if not isinstance(trace, PlayedTrace) or trace.bench is None:
+        raise UsageError("assert_holds: expected a Trace that handshaker.play returned")
+    judge = Judge(trace.bench.contract, invariants, exclude)
+    found = primary(judge.verdicts(trace))
+    if found:
+        settings = trace.bench.settings
+        raise InvariantViolated(tuple(_block(v.invariant, seen, folded, trace, settings) for v, seen, folded in found))
+
+
+def _block(slug: str, seen: Violation, folded: tuple[str, ...], trace: PlayedTrace, settings: Settings) -> str:
+    case = trace.case or Case()
+    plain = Case(case.scripts, case.faults, case.transport)
+    finding = finding_of(Sighting(slug, seen, plain, folded), settings, replay="run this test again")
+    return failure_text(ready(finding, trace, None, saved="", known=False))
+
+
+def lifecycle_test(target: Any, *, server: Any = None, factory: Any = None, **declared: Any) -> Any:
+    """A test function with one pytest item for each group of invariants, over one campaign against *target*.
+
+    Assign it at the top level of a test module: `test_my_handler = handshaker.lifecycle_test(MyHandler)`. *declared*
+    are fields of Settings (`seed`, `max_examples`, `stateless`, `allowed_exceptions`, `example`, `fail_on`, …);
+    without a seed it is 1, so that a test run is repeatable. Under pytest-xdist one worker conducts, the others read.
+    """
+    declared["allowed_exceptions"] = tuple(map(_name_of, declared.get("allowed_exceptions", ())))
+    declared.setdefault("seed", 1)
+    settings = Settings(target=_text_of(target), **declared)
+    caller = sys._getframe(1).f_globals
+    where = {"test_module": caller.get("__file__", ""), "test_module_name": caller.get("__name__", "")}
+
+    @pytest.mark.parametrize("group", AREAS)
+    def test(group: str, request: pytest.FixtureRequest) -> None:
+        name = request.node.originalname
+        outcome = campaign_of(settings, {**where, "test": name, "sys_path": sys.path}, request.config)
+        selected = [slug for slug in outcome.judged if slug.startswith(f"{group}/")]
+        if not selected:
+            pytest.skip(f"no invariant of {group} applies to this handler")
+        blocks = tuple(failure_text(found) for found in outcome.failing(settings) if _area(found) == group)
+        if blocks:
+            raise InvariantViolated(blocks)
+
+    test.__doc__ = f"The lifecycle of {settings.target} holds."
+    test.handshaker_target = _Declared(target, server, factory)  # type: ignore[attr-defined]
+    return test
+
+
+def _area(found: Any) -> str:
+    return REGISTRY[found.finding.invariant].area

@@ -1,0 +1,69 @@
+"""The one description of a Case, and the three ways to draw it: fast, through Hypothesis, or in a fixed order.
+
+`draw_case` is the description. `FastDriver` is the hot loop of a search; `cases` is the SearchStrategy of `@given`
+users and of shrinking; `boundary_cases` needs no randomness at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+from hypothesis import strategies as st
+
+from handshaker.harness.case import Case
+from handshaker.harness.errors import UsageError
+from handshaker.strategies.boundary import boundary_cases
+from handshaker.strategies.drawing import Choice, FastSource, HypothesisSource, PooledMessage, Source
+from handshaker.strategies.family import family
+from handshaker.strategies.faults import draw_fault
+from handshaker.strategies.plan import CONTENTS, ENDINGS, Plan, swarm
+from handshaker.strategies.scripts import draw_script
+
+__all__ = ["CONTENTS", "ENDINGS", "FastDriver", "Plan", "boundary_cases", "cases", "draw_case", "family", "swarm"]
+
+
+def draw_case(source: Source, plan: Plan) -> Case:
+    """One Case; the simplest is a single peer that sends nothing and half-closes, with no faults."""
+    script = draw_script(source, plan)
+    others = source.slots(draw_script, plan.max_peers - 1, plan) if plan.max_peers > 1 and source.chance(4) else ()
+    faults = source.slots(draw_fault, 2, plan.faults) if plan.faults and source.chance(2) else ()
+    return Case((script, *others), tuple(faults), plan.transport)
+
+
+def cases(plan: Plan, messages: st.SearchStrategy[bytes] | None = None) -> st.SearchStrategy[Case]:
+    """All Cases of *plan*; *messages* is the user's own strategy, needed exactly when `plan.messages` is set.
+
+    Raises UsageError when only one of the two is given.
+    """
+    if plan.messages != (messages is not None):
+        raise UsageError(f"Plan(messages={plan.messages}) with messages={messages!r}: give both or neither")
+    return _cases(plan, messages)
+
+
+@st.composite
+def _cases(draw: st.DrawFn, plan: Plan, messages: st.SearchStrategy[bytes] | None) -> Case:
+    return draw_case(HypothesisSource(draw, messages), plan)
+
+
+class FastDriver:
+    """Draws Cases of *plan* from *random*, a few microseconds each; messages come from *pool*.
+
+    Raises UsageError when `plan.messages` is set and the pool is empty.
+    """
+
+    def __init__(self, plan: Plan, random: Random, pool: Sequence[PooledMessage] = ()) -> None:
+        if plan.messages and not pool:
+            raise UsageError(f"Plan(messages=True) with pool={pool!r}: draw one with hypothesis_bridge.pool(strategy)")
+        self.plan = plan
+        self._source = FastSource(random, pool)
+
+    def next(self) -> Case:
+        """The next Case."""
+        self._source.restart()
+        return draw_case(self._source, self.plan)
+
+    @property
+    def tape(self) -> tuple[Choice, ...]:
+        """The choices behind the last Case: `minimise` replays them on `cases(plan, messages)`."""
+        return tuple(self._source.tape)

@@ -1,0 +1,209 @@
+"""Any Case as a tape, so that Cases which nobody drew shrink as well: of the sweep, of a family, played by hand, saved.
+
+`express(case)` gives a strategy of all Cases that are no larger than this one, in raw bytes, and the choices which draw
+exactly this one. It also ends what shrinking a drawn Case leaves undone: a description can only take away what it has
+a verb for, raw bytes can lose any byte. A Case whose literal data is over 8 KiB has a tape that cannot be played.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from hypothesis import strategies as st
+
+from handshaker.harness.case import ACTIONS, Case, Fault, Script, Step
+from handshaker.harness.errors import HarnessBug
+from handshaker.strategies.drawing import Choice, HypothesisSource, Source, as_choice
+from handshaker.strategies.scripts import CLOSE, HALF_CLOSE, RESET
+
+__all__ = ["express"]
+
+T = TypeVar("T")
+C = TypeVar("C")
+
+_WAITING: Final = ("expect", "pause", "stop-reading")
+
+
+def express(case: Case) -> tuple[tuple[Choice, ...], st.SearchStrategy[Case]]:
+    """The choices that draw *case*, and the strategy that they belong to: hand both to `minimise`."""
+    extent = _extent(case)
+    source = _ToldSource(_answers(case))
+    _draw_case(source, extent)
+    return tuple(source.tape), _neighbours(extent)
+
+
+@dataclass(frozen=True, slots=True)
+class _Extent:
+    """The bounds of a Case: how many records of each kind it has, and which values they hold."""
+
+    scripts: int
+    steps: int
+    early: int
+    faults: int
+    kinds: tuple[Fault, ...]
+    nth: int
+    actions: tuple[str, ...]
+    endings: tuple[Step | None, ...]
+    least: int
+    most: int
+    total: int
+    seconds: tuple[float, ...]
+    size: int
+    transport: str
+
+
+def _extent(case: Case) -> _Extent:
+    steps = [step for script in case.scripts for step in script.steps]
+    inner = {step.action for script in case.scripts for step in _parted(script)[0]}
+    last = {_parted(script)[1] for script in case.scripts}
+    lengths = [len(step.data) for step in steps if step.action == "send"]
+    return _Extent(
+        scripts=len(case.scripts),
+        steps=max((len(_parted(script)[0]) for script in case.scripts), default=0),
+        early=max((script.early for script in case.scripts), default=0),
+        faults=len(case.faults),
+        kinds=tuple(dict.fromkeys(Fault(fault.point, fault.effect) for fault in case.faults)),
+        nth=max((fault.nth for fault in case.faults), default=1),
+        actions=("send", *(action for action in ACTIONS if action in inner and action != "send")),
+        endings=(HALF_CLOSE, None, *(ending for ending in (CLOSE, RESET) if ending in last)),
+        least=min((1, *lengths)),
+        most=max((1, *lengths)),
+        total=max((1, *(_told_total(step) for step in steps))),
+        seconds=tuple(sorted({0.0, *(step.seconds for step in steps)})),
+        size=max((step.size for step in steps), default=0),
+        transport=case.transport,
+    )
+
+
+@st.composite
+def _neighbours(draw: st.DrawFn, extent: _Extent) -> Case:
+    return _draw_case(HypothesisSource(draw), extent)
+
+
+def _draw_case(source: Source, extent: _Extent) -> Case:
+    scripts = source.slots(_draw_script, extent.scripts, extent)
+    faults = source.slots(_draw_fault, extent.faults, extent)
+    return Case(tuple(scripts), tuple(faults), extent.transport)
+
+
+def _draw_script(source: Source, extent: _Extent) -> Script:
+    steps: list[Step] = []
+    for step, apart in source.slots(_draw_step, extent.steps, extent):
+        if steps and not apart and steps[-1].action == "send" == step.action:
+            steps[-1] = _joined(steps[-1], step)
+        else:
+            steps.append(step)
+    ending = source.pick(extent.endings)
+    if ending is not None:
+        steps.append(ending)
+    return Script(tuple(steps), min(source.integer(0, extent.early), len(steps)))
+
+
+def _joined(first: Step, second: Step) -> Step:
+    """Both in one segment; what is next to a repeated unit becomes more of that unit."""
+    if first.repeat == second.repeat == 1:
+        return Step("send", first.data + second.data)
+    total = len(first.data) * first.repeat + len(second.data) * second.repeat
+    return _send(max(first, second, key=lambda step: step.repeat).data, total)
+
+
+def _send(unit: bytes, total: int) -> Step:
+    """*unit* so often that it makes about *total* bytes: a shorter unit still gives a payload of that size."""
+    return Step("send", unit, max(total // max(len(unit), 1), 1))
+
+
+def _told_total(step: Step) -> int:
+    return len(step.data) * step.repeat if step.repeat > 1 else 1
+
+
+def _parted(script: Script) -> tuple[tuple[Step, ...], Step | None]:
+    """The steps before the ending, and the ending: half-close, close, reset or none."""
+    last = script.steps[-1] if script.steps else None
+    return (script.steps[:-1], last) if last in (HALF_CLOSE, CLOSE, RESET) else (script.steps, None)
+
+
+def _draw_step(source: Source, extent: _Extent) -> tuple[Step, bool]:
+    """A Step, and whether its bytes stay apart from the segment before."""
+    action = source.pick(extent.actions)
+    if action == "send":
+        unit = source.blob(extent.least, extent.most)
+        return _send(unit, source.integer(1, extent.total)), source.flag()
+    if action in _WAITING:
+        return Step(action, seconds=source.pick(extent.seconds), size=source.integer(0, extent.size)), True
+    return Step(action), True
+
+
+def _draw_fault(source: Source, extent: _Extent) -> Fault:
+    kind = source.pick(extent.kinds)
+    return Fault(kind.point, kind.effect, source.integer(1, extent.nth))
+
+
+def _answers(case: Case) -> Iterator[object]:
+    """What `_draw_case` must be told, in its order, to draw *case*; slots are told how many there are."""
+    yield len(case.scripts)
+    for script in case.scripts:
+        steps, ending = _parted(script)
+        yield len(steps)
+        for step in steps:
+            yield step.action
+            if step.action == "send":
+                yield from (step.data, _told_total(step), True)
+            elif step.action in _WAITING:
+                yield from (step.seconds, step.size)
+        yield ending
+        yield script.early
+    yield len(case.faults)
+    for fault in case.faults:
+        yield from (Fault(fault.point, fault.effect), fault.nth)
+
+
+class _ToldSource:
+    """Is told each answer, and records the choice that gives it."""
+
+    def __init__(self, answers: Iterator[Any]) -> None:
+        self._answers = answers
+        self.tape: list[Choice] = []
+
+    def integer(self, lo: int, hi: int) -> int:
+        value: int = next(self._answers)
+        return self._number(value, lo, hi)
+
+    small = integer
+
+    def _number(self, value: int, lo: int, hi: int) -> int:
+        if lo != hi:
+            self.tape.append(value)
+        return value
+
+    def flag(self) -> bool:
+        value: bool = next(self._answers)
+        self.tape.append(value)
+        return value
+
+    def chance(self, n: int) -> bool:
+        return self.integer(0, n - 1) == n - 1
+
+    def pick(self, options: Sequence[T]) -> T:
+        value: T = next(self._answers)
+        self._number(options.index(value), 0, len(options) - 1)
+        return value
+
+    def blob(self, lo: int, hi: int) -> bytes:
+        value: bytes = next(self._answers)
+        if hi:
+            self.tape.append(as_choice(value))
+        return value
+
+    def message(self) -> bytes:
+        raise HarnessBug("raw Cases hold no user's messages")
+
+    def slots(self, one: Callable[[Source, C], T], n: int, context: C) -> list[T]:
+        count: int = next(self._answers)
+        drawn = []
+        for place in range(n):
+            self.tape.append(int(place < count))
+            if place < count:
+                drawn.append(one(self, context))
+        return drawn

@@ -1,0 +1,38 @@
+"""Injected hardships: all of them in order for the sweep, a few at random for the search.
+
+Few kinds of fault, often, find more than all kinds, rarely: `plan.swarm` enables a handful for each batch of Cases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from handshaker.harness.case import POINTS, Fault
+from handshaker.strategies.drawing import Source
+
+__all__ = ["ALL_FAULTS", "FaultKind", "draw_fault", "sweep_faults"]
+
+FaultKind = tuple[str, str]
+
+_NTH_MAX: Final = 4
+_FAULTS: Final[dict[tuple[str, str, int], Fault]] = {
+    (point, effect, nth): Fault(point, effect, nth)
+    for point, effects in POINTS.items()
+    for effect in effects
+    for nth in range(1, _NTH_MAX + 1)
+}
+
+
+def sweep_faults() -> Iterator[FaultKind]:
+    """Every (point, effect), in the order of `POINTS`; count `nth` up from 1 until the fault no longer strikes."""
+    return ((point, effect) for point, effects in POINTS.items() for effect in effects)
+
+
+ALL_FAULTS: Final[tuple[FaultKind, ...]] = tuple(sweep_faults())
+
+
+def draw_fault(source: Source, enabled: tuple[FaultKind, ...]) -> Fault:
+    """One Fault of an *enabled* kind, at one of the first times that its point is reached."""
+    point, effect = source.pick(enabled)
+    return _FAULTS[point, effect, source.small(1, _NTH_MAX)]

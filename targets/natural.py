@@ -1,0 +1,202 @@
+"""The server that a handler was written for: known for the standard library's handlers, looked for beside the others.
+
+A handler that is put under a plain TCPServer but asks its server for more than that has, fails at once. So the bases
+of the handler are followed from the most derived one: each is either known here, or its module defines a server class
+that can be constructed, or the search goes on. Applications that a server needs are small ones of our own: their
+errors would not be the handler's.
+"""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import inspect
+import logging.config
+import pydoc
+import socket
+import socketserver
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+from xmlrpc.server import SimpleXMLRPCRequestHandler, SimpleXMLRPCServer
+
+from handshaker.harness.errors import TargetError
+from handshaker.targets.base import LOOPBACK, Address, Handler, qualified_name
+from handshaker.targets.building import plan
+from handshaker.targets.detect import require_stream
+
+__all__ = [
+    "ALIASES",
+    "Natural",
+    "logging_config_server",
+    "natural_server",
+    "pydoc_server",
+    "servers_beside",
+    "wsgi_server",
+    "xmlrpc_server",
+]
+
+ALIASES: Final = {
+    "logging.config": f"{__name__}:logging_config_server",
+    "logging.config:listen": f"{__name__}:logging_config_server",
+    "pydoc": f"{__name__}:pydoc_server",
+    "pydoc:_start_server": f"{__name__}:pydoc_server",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Natural:
+    """The server for a handler: the class or factory that makes it, the class that is made, and why this one."""
+
+    make: Callable[..., Any]
+    server_class: type
+    reason: str
+
+
+def wsgi_server(handler: Handler = WSGIRequestHandler, address: Address = LOOPBACK) -> WSGIServer:
+    """A WSGI server whose application answers with the method, the path and the size of the body."""
+    server = WSGIServer(address, handler)
+    server.set_app(_answer)
+    return server
+
+
+def _answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    size = environ.get("CONTENT_LENGTH", "")
+    body = environ["wsgi.input"].read(int(size)) if size.isdecimal() else b""
+    start_response("200 OK", [("Content-Type", "text/plain; charset=latin-1")])
+    return [f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']} {len(body)}\n".encode("latin-1", "replace")]
+
+
+def xmlrpc_server(handler: Any = SimpleXMLRPCRequestHandler, address: Address = LOOPBACK) -> SimpleXMLRPCServer:
+    """An XML-RPC server with the introspection functions and `add(a, b)`."""
+    server = SimpleXMLRPCServer(address, requestHandler=handler)
+    server.register_introspection_functions()
+    server.register_function(_add, "add")
+    return server
+
+
+def _add(a: Any, b: Any) -> Any:
+    """The sum of a and b."""
+    return a + b
+
+
+@functools.cache
+def _logging_listener() -> Any:
+    return logging.config.listen(0)  # noqa: S612 - it is what is tested; its thread is never started
+
+
+def logging_config_server(address: Address = LOOPBACK) -> socketserver.BaseServer:
+    """The server that `logging.config.listen` would start in a thread, with its own handler."""
+    thread = _logging_listener()
+    host, port = address
+    made: socketserver.BaseServer = thread.rcvr(
+        host=host, port=port, handler=thread.hdlr, ready=thread.ready, verify=None
+    )
+    return made
+
+
+@functools.cache
+def _pydoc_server_class() -> Any:
+    """The class that pydoc makes inside a function that starts a thread; a bad port ends that function just before."""
+    try:
+        pydoc._start_server(_page, "127.0.0.1", "no port")  # type: ignore[attr-defined]
+    except ValueError as error:
+        traceback = error.__traceback__
+    found: dict[str, Any] = {}
+    while traceback is not None:
+        found.update(traceback.tb_frame.f_locals if traceback.tb_frame.f_code.co_name == "_start_server" else {})
+        traceback = traceback.tb_next
+    server_class, handler_class = found["DocServer"], found["DocHandler"]
+    server_class.base, server_class.handler = http.server.HTTPServer, handler_class
+    handler_class.urlhandler = staticmethod(_page)
+    return server_class
+
+
+def _page(url: str, content_type: str) -> str:
+    return f"{content_type} {url}\n"
+
+
+def pydoc_server(address: Address = LOOPBACK) -> http.server.HTTPServer:
+    """The server that `pydoc -p` would run in a thread, with its own handler and a page of one line for every path."""
+    host, port = address
+    try:
+        made: http.server.HTTPServer = _pydoc_server_class()(host, port, None)
+    except (AttributeError, KeyError) as error:
+        version = ".".join(str(part) for part in sys.version_info[:3])
+        raise TargetError(f"the pydoc of Python {version} is not built as expected: {error!r}") from error
+    return made
+
+
+_KNOWN: Final[dict[type, tuple[Callable[..., Any], type]]] = {
+    WSGIRequestHandler: (wsgi_server, WSGIServer),
+    SimpleXMLRPCRequestHandler: (xmlrpc_server, SimpleXMLRPCServer),
+    http.server.BaseHTTPRequestHandler: (http.server.HTTPServer, http.server.HTTPServer),
+}
+
+
+def natural_server(handler_class: type | None) -> Natural:
+    """The server for *handler_class*; a plain TCPServer when it is not known or nothing better is found.
+
+    Raises TargetError when every server that its module defines speaks datagrams.
+    """
+    for base in handler_class.__mro__ if handler_class is not None else ():
+        found = _for_base(base)
+        if found is not None:
+            make, server_class, why = found
+            return Natural(make, server_class, f"hosted under {_dotted(server_class)}, {why}")
+    return Natural(
+        socketserver.TCPServer,
+        socketserver.TCPServer,
+        "hosted under socketserver.TCPServer, since no other server is known for it",
+    )
+
+
+def _for_base(base: type) -> tuple[Callable[..., Any], type, str] | None:
+    if base in _KNOWN:
+        return (*_KNOWN[base], f"the server for {_dotted(base)}")
+    if base.__module__ in ("socketserver", "builtins"):
+        return None
+    beside = _defined_beside(base)
+    if beside and all(getattr(cls, "socket_type", None) == socket.SOCK_DGRAM for cls in beside):
+        require_stream(None, beside[0], _dotted(base))
+    fitting = _fitting(base, [cls for cls in servers_beside(base) if not plan(cls, with_handler=True).missing])
+    if fitting is None:
+        return None
+    return fitting, fitting, f"the server class defined beside {_dotted(base)}"
+
+
+def servers_beside(handler_class: type) -> list[type]:
+    """The TCP server classes that the module of *handler_class* defines, in order of their definition."""
+    tcp = (socket.SOCK_STREAM, socket.AF_INET)
+    return [
+        cls
+        for cls in _defined_beside(handler_class)
+        if issubclass(cls, socketserver.TCPServer) and (cls.socket_type, cls.address_family) == tcp
+    ]
+
+
+def _defined_beside(handler_class: type) -> list[type]:
+    name = handler_class.__module__
+    return [
+        cls
+        for cls in vars(sys.modules.get(name, socketserver)).values()
+        if isinstance(cls, type) and issubclass(cls, socketserver.BaseServer) and cls.__module__ == name
+    ]
+
+
+def _fitting(handler_class: type, servers: list[type]) -> type | None:
+    """The server whose constructor takes this handler by default; else the only one of which no other is the base."""
+    by_default = [cls for cls in servers if handler_class in _defaults(cls)]
+    rest = by_default or servers
+    roots = [cls for cls in rest if not any(other is not cls and issubclass(cls, other) for other in rest)]
+    return roots[0] if len(roots) == 1 else None
+
+
+def _defaults(server_class: type) -> list[Any]:
+    return [parameter.default for parameter in inspect.signature(server_class).parameters.values()]
+
+
+def _dotted(cls: type) -> str:
+    return qualified_name(cls).replace(":", ".")

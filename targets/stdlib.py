@@ -1,0 +1,310 @@
+"""Targets of `socketserver`: handler classes and callables, server classes, factories and server objects.
+
+Construction only: what is asked of a target is a fresh, bound, listening server for every Case. How to make it is
+decided once, from what TARGET is and from `--server` and `--factory`; after that each server costs one call.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import socketserver
+import sys
+import weakref
+from collections.abc import Callable
+from typing import Any, Final
+
+from handshaker.harness.contract import Contract
+from handshaker.harness.errors import TargetError, UsageError, did_you_mean
+from handshaker.targets.advice import explain
+from handshaker.targets.base import (
+    LOOPBACK,
+    Address,
+    Handler,
+    HandlerWrapper,
+    ServerMaker,
+    TargetDescription,
+    TargetKind,
+    qualified_name,
+)
+from handshaker.targets.building import Call, activate, clone, plain, plain_reason, plan, settle
+from handshaker.targets.candidates import candidates
+from handshaker.targets.detect import (
+    declared_kind,
+    handler_class_of,
+    handler_kind,
+    kind_of,
+    overrides,
+    require_stream,
+    unwrapped,
+)
+from handshaker.targets.homes import home_of
+from handshaker.targets.loading import load, parse
+from handshaker.targets.natural import ALIASES, natural_server
+
+__all__ = ["StdlibTarget", "load_target"]
+
+_HANDLERS: Final = (TargetKind.HANDLER_CLASS, TargetKind.HANDLER_CALLABLE)
+_DECLARABLE: Final = ("allowed_exceptions", "example", "stateless", "timeout")
+
+
+def load_target(text: str, *, server: str = "", factory: str = "", root: str | os.PathLike[str] = ".") -> StdlibTarget:
+    """Import what TARGET *text* names, and what `--server` and `--factory` name, and make a target of them.
+
+    Raises UsageError for what cannot be understood, TargetError for what cannot be imported or hosted.
+    """
+
+    def named(wanted: str) -> Any:
+        return load(parse(wanted), root) if wanted else None
+
+    return StdlibTarget(named(ALIASES.get(text, text)), text=text, server=named(server), factory=named(factory))
+
+
+class StdlibTarget:
+    """One handler under one kind of server of `socketserver`.
+
+    *thing* is what TARGET named, *text* its name. *server* (a server class) or *factory* (a callable that returns a
+    server) say where the handler is to live; without them that is detected.
+    """
+
+    def __init__(self, thing: Any, *, text: str = "", server: Any = None, factory: Any = None) -> None:
+        self.text = text or qualified_name(thing)
+        self.kind = _kind(thing, self.text, server, factory)
+        self._handler: Handler | None = thing if self.kind in _HANDLERS else None
+        self._handler_class: type | None = None if self._handler is None else handler_class_of(thing)
+        self._server_class: type = socketserver.TCPServer
+        self._remarks: list[str] = []
+        self._hosted = ""
+        self._examined = False
+        self._factory = thing if self.kind is TargetKind.SERVER_FACTORY else factory
+        self._build = self._choose(thing, server, factory)
+
+    def __repr__(self) -> str:
+        return f"StdlibTarget({self.text!r}, {self.kind})"
+
+    def describe(self) -> TargetDescription:
+        """What is hosted, and how.
+
+        A target whose server is only known once it is made makes one here, on a free port of 127.0.0.1, and closes
+        it. Raises TargetError when it cannot be made.
+        """
+        if not self._examined:
+            try:
+                self._build_and_examine(LOOPBACK).server_close()
+            except (Exception, SystemExit) as error:
+                raise self.preflight_error(error) from error
+        return self._description()
+
+    def contract(self, **declared: Any) -> Contract:
+        """What the handler promises; *declared* are the Contract's fields that only a user knows."""
+        for name in declared:
+            if name not in _DECLARABLE:
+                raise UsageError(f"{name!r} cannot be declared about a handler; {did_you_mean(name, _DECLARABLE)}")
+        told = self.describe()
+        found = Contract(
+            kind=told.handler_kind,
+            overrides=told.overrides,
+            timeout=told.timeout,
+            wbufsize=told.wbufsize,
+            rbufsize=told.rbufsize,
+            nagle_disabled=told.nagle_disabled,
+        )
+        return dataclasses.replace(found, **declared)
+
+    def maker(self, wrap: HandlerWrapper) -> ServerMaker:
+        """A function that makes a fresh server, with its handler wrapped by *wrap*, for an address.
+
+        What it raises is to be shown through `preflight_error`. Handlers are wrapped again only when they change,
+        as they do in a factory that makes a new class each time.
+        """
+        bare: Handler | None = None
+        wrapped: Handler | None = None
+
+        def make(address: Address) -> socketserver.TCPServer:
+            nonlocal bare, wrapped
+            server = self._build(address) if self._examined else self._build_and_examine(address)
+            if server.RequestHandlerClass is not bare:
+                bare = server.RequestHandlerClass
+                wrapped = wrap(bare)
+            server.RequestHandlerClass = wrapped  # type: ignore[assignment]
+            return server
+
+        return make
+
+    def new_server(self, wrap: HandlerWrapper, address: Address = LOOPBACK) -> socketserver.TCPServer:
+        """One fresh server at *address*, bound and listening, with its handler wrapped by *wrap*."""
+        return self.maker(wrap)(address)
+
+    def learn(self, handler_class: type) -> None:
+        """Take note of the class of the handler that was really made; an opaque callable does not tell it before."""
+        self._handler_class = handler_class
+
+    def subjects(self) -> tuple[Any, ...]:
+        """The classes and functions whose code tells what the handler understands: handler, server, factory."""
+        self.describe()
+        found = (self._handler_class, unwrapped(self._handler), self._server_class, self._factory)
+        return tuple({id(thing): thing for thing in found if thing is not None}.values())
+
+    def preflight_error(self, error: BaseException) -> TargetError:
+        """Why hosting failed with *error*, and the factory to write."""
+        return explain(error, self._description(), self._handler_class, self._server_class)
+
+    def _choose(self, thing: Any, server: Any, factory: Any) -> ServerMaker:
+        if self.kind is TargetKind.SERVER_INSTANCE:
+            self._hosted = "each time a copy of that server object, with a socket of its own"
+            return lambda address: clone(thing, address)
+        if factory is not None or self.kind is TargetKind.SERVER_FACTORY:
+            maker = thing if factory is None else factory
+            self._hosted = f"hosted by the server that {qualified_name(maker)} returns"
+            return self._made_by(plan(maker, with_handler=self._handler is not None), self._handler)
+        if server is not None or self.kind is TargetKind.SERVER_CLASS:
+            chosen = server if server is not None else thing
+            self._hosted = f"hosted under {qualified_name(chosen)}, as asked for"
+            return self._constructed(chosen)
+        natural = natural_server(self._handler_class)
+        self._hosted = natural.reason
+        if isinstance(natural.make, type):
+            return self._constructed(natural.make)
+        self._note_server_class(natural.server_class)
+        self._examined = True
+        return self._made_by(plan(natural.make, with_handler=True), self._handler)
+
+    def _constructed(self, server_class: type) -> ServerMaker:
+        self._note_server_class(server_class)
+        call = plan(plain(server_class), with_handler=self._handler is not None)
+        if self._handler is not None:
+            self._examined = not call.missing
+            return self._made_by(call, self._handler)
+        return self._made_by(call, self._default_handler(server_class) if call.takes_handler else None)
+
+    def _default_handler(self, server_class: type) -> Handler:
+        """For a server class that is TARGET and demands a handler: the only one that its module defines."""
+        module = sys.modules[server_class.__module__]
+        found = [item.name for item in candidates(module) if item.kind in _HANDLERS]
+        if len(found) == 1:
+            handler: Handler = getattr(module, found[0])
+            return handler
+        name = qualified_name(server_class)
+        example = f"{module.__name__}:{found[0]}" if found else "module:Handler"
+        raise UsageError(
+            f"{self.text!r} is a server class that is given its handler, and the handlers that its module defines are "
+            f"{', '.join(found) or 'none'}; write `handshaker run {example} --server {name}`"
+        )
+
+    def _made_by(self, call: Call, handler: Handler | None) -> ServerMaker:
+        """Servers made by *call*: copies of the first when it is the same object again, with TARGET's own handler."""
+        previous: Callable[[], Any] = lambda: None  # noqa: E731
+        previous_handler: Any = None
+        # A class whose first server was ready as it came makes all its servers so.
+        ready: Callable[[Address], Any] | None = None
+
+        def make(address: Address) -> socketserver.TCPServer:
+            nonlocal previous, previous_handler, ready
+            if ready is not None:
+                made: socketserver.TCPServer = ready(address)
+                return made
+            made = settle(call(address, handler), call.function)
+            if made is previous():
+                made = clone(made, address)
+                made.RequestHandlerClass = previous_handler
+                return made
+            unfinished = activate(made, address)
+            if self._handler is not None and not self._is_mine(made.RequestHandlerClass):
+                made.RequestHandlerClass = self._handler
+            elif type(made) is call.function and not unfinished:
+                ready = call.bind(handler)
+            previous, previous_handler = weakref.ref(made), made.RequestHandlerClass
+            return made
+
+        return make
+
+    def _is_mine(self, handler: Any) -> bool:
+        """Whether *handler* is TARGET's, or made of it by the factory: a subclass, a partial."""
+        if handler is self._handler:
+            return True
+        core, mine = unwrapped(handler), self._handler_class
+        return mine is not None and isinstance(core, type) and issubclass(core, mine)
+
+    def _note_server_class(self, cls: type) -> None:
+        self._server_class = cls
+        remark = plain_reason(cls)
+        if remark and remark not in self._remarks:
+            self._remarks.append(remark)
+        require_stream(self._handler_class, cls, self.text)
+
+    def _build_and_examine(self, address: Address) -> socketserver.TCPServer:
+        server = self._build(address)
+        try:
+            self._examine(server)
+        except BaseException:
+            server.server_close()
+            raise
+        self._examined = True
+        return server
+
+    def _examine(self, server: socketserver.TCPServer) -> None:
+        handler: Any = server.RequestHandlerClass
+        if not callable(handler):
+            raise TargetError(
+                f"{self.text}: the RequestHandlerClass of {qualified_name(server)} is {handler!r}, so it cannot "
+                f"be watched; give the server its handler class, or name the handler itself as TARGET"
+            )
+        if type(server.socket).__name__ == "SSLSocket":
+            raise TargetError(
+                f"{self.text}: {qualified_name(server)} listens with TLS, which is not supported yet; write a factory "
+                f"that returns it without TLS, and name that"
+            )
+        self._handler_class = self._handler_class or handler_class_of(handler)
+        self._note_server_class(type(server))
+
+    def _description(self) -> TargetDescription:
+        cls: Any = self._handler_class
+        handler = cls or self._handler
+        return TargetDescription(
+            text=self.text,
+            kind=self.kind,
+            handler=qualified_name(handler) if handler is not None else "",
+            server=qualified_name(self._server_class),
+            handler_kind=handler_kind(cls),
+            overrides=overrides(cls, self._server_class),
+            timeout=getattr(cls, "timeout", None),
+            wbufsize=getattr(cls, "wbufsize", 0),
+            rbufsize=getattr(cls, "rbufsize", -1),
+            nagle_disabled=bool(getattr(cls, "disable_nagle_algorithm", False)),
+            home=home_of(handler),
+            hosted=self._hosted,
+            remarks=tuple(self._remarks),
+        )
+
+
+def _kind(thing: Any, text: str, server: Any, factory: Any) -> TargetKind:
+    """What TARGET is, also by what was said beside it. Raises UsageError when the two contradict each other."""
+    if server is not None and factory is not None:
+        raise UsageError("--server and --factory both say where the handler lives; write one of them")
+    if server is not None and not (isinstance(server, type) and issubclass(server, socketserver.BaseServer)):
+        raise UsageError(
+            f"--server {server!r} is not a server class; allowed: a subclass of socketserver.BaseServer; "
+            f"a function that returns a server is named with --factory"
+        )
+    if factory is not None and (not callable(factory) or handler_class_of(factory) is not None):
+        raise UsageError(f"--factory {factory!r} makes no server; allowed: a function that returns a server")
+    if factory is thing and factory is not None:
+        return TargetKind.SERVER_FACTORY
+    if server is None and factory is None:
+        return kind_of(thing, text)
+    return _kind_of_hosted(thing, text)
+
+
+def _kind_of_hosted(thing: Any, text: str) -> TargetKind:
+    """A function that does not say otherwise is a handler when its server was named."""
+    try:
+        kind = kind_of(thing, text)
+    except UsageError:
+        return TargetKind.HANDLER_CALLABLE
+    if kind is TargetKind.SERVER_FACTORY and not isinstance(unwrapped(thing), type) and declared_kind(thing) is None:
+        return TargetKind.HANDLER_CALLABLE
+    if kind not in _HANDLERS:
+        raise UsageError(
+            f"{text!r} is a {kind} already; leave --server and --factory away, or name a handler as TARGET"
+        )
+    return kind

@@ -1,0 +1,11 @@
+"""What all tests share: one Hypothesis profile, so that a green run stays green on a busy machine."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, settings
+
+# Derandomised and without deadlines: a test fails because of the code, never because of the day or of a neighbour.
+settings.register_profile(
+    "handshaker", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=False
+)
+settings.load_profile("handshaker")

@@ -1,0 +1,236 @@
+"""The resources rules: each holds for what CPython gives back, breaks for its own leak, and blames no leak of ours."""
+
+from __future__ import annotations
+
+import pytest
+
+from handshaker.harness.contract import Contract
+from handshaker.harness.invariants.base import REGISTRY
+from handshaker.harness.trace import Header, Trace
+from handshaker.harness.verdict import Level, Outcome
+from tests.invariant_checks import Asked, depending, mutants, rows, table, verdict
+from tests.traces_builder import (
+    TRACES,
+    Raised,
+    changed,
+    event,
+    inserted,
+    moved,
+    peer,
+    reset,
+    stall,
+    trace,
+    without,
+)
+
+ONE = TRACES["one peer"]
+FAILED_SETUP = trace(peer(0, setup=Raised()))
+CLOSE = event("socket.close", 0)
+
+
+def leaked(served: Trace, count: int = 1) -> Trace:
+    """The same, with *count* more open descriptors after the case."""
+    return inserted(served, [event("probe.descriptors", delta=count)], after="server.closed")
+
+
+def kept(served: Trace) -> Trace:
+    """The same, with the handler still alive after its request."""
+    return inserted(served, [event("probe.handler-alive", 0, instance=0)], after="server.closed")
+
+
+def noticed(kind: str, payload: str | None = None, /, *, served: Trace = ONE, **fields) -> Trace:
+    """The same, with something that a probe noticed."""
+    return inserted(served, [event(kind, -1, payload, **fields)], after="server.closed")
+
+
+def by_collector(served: Trace) -> Trace:
+    """The same, with the request given back only by garbage collection."""
+    return changed(served, "socket.released", by="collector")
+
+
+def failed_write(served: Trace) -> Trace:
+    """The same, with a last flush that failed."""
+    failure = event("socket.error", 0, operation="send", errno="EPIPE", injected=False)
+    return inserted(served, [failure], after="finish.enter")
+
+
+CLOSED_BY_HANDLER = inserted(ONE, [CLOSE], after="handle.enter")
+HALF_CLOSED_BY_HANDLER = inserted(
+    without(ONE, "socket.shutdown"), [event("socket.shutdown", 0, how="wr")], after="handle.enter"
+)
+NOT_CONNECTED = inserted(
+    without(ONE, "socket.shutdown"),
+    [event("socket.error", 0, operation="shutdown", errno="ENOTCONN", injected=False)],
+    after="shutdown_request.enter",
+)
+FOREIGN = inserted(
+    ONE, [event("socket.error", 0, operation="close", errno="EBADF", injected=False)], after="close_request.enter"
+)
+STALLED = trace(peer(0, body=stall))
+OUR_SETUP = TRACES["setup raises"]
+OUR_FINISH = TRACES["finish raises"]
+LOOPBACK = Header(target="tests:Handler", network="loopback")
+
+GOOD = {
+    "resources/socket-closed-once": {
+        "closed": Asked(ONE),
+        "denied": Asked(TRACES["denied"]),
+        "closed by the handler too": Asked(CLOSED_BY_HANDLER),
+    },
+    "resources/shutdown-before-close": {
+        "in order": Asked(ONE),
+        "denied": Asked(TRACES["denied"]),
+        "shut down by the handler": Asked(HALF_CLOSED_BY_HANDLER),
+        "not connected any more": Asked(NOT_CONNECTED),
+    },
+    "resources/no-fd-leak": {
+        "as before": Asked(ONE),
+        "fewer than before": Asked(leaked(ONE, -1)),
+        "the request of a failed setup(), on loopback": Asked(
+            leaked(trace(peer(0), [pair for pair in peer(1, setup=Raised()) if pair[0][0] != "socket.released"],
+                         header=LOOPBACK))
+        ),
+    },
+    "resources/closed-explicitly": {"closed": Asked(ONE)},
+    "resources/handler-released": {"freed": Asked(ONE)},
+    "resources/clean-run": {
+        "clean": Asked(ONE),
+        "other warnings": Asked(noticed("probe.warning", "old", category="DeprecationWarning")),
+        "fewer threads": Asked(noticed("probe.threads", delta=-1)),
+    },
+}  # fmt: skip
+
+BAD = {
+    "resources/socket-closed-once": {
+        "never": Asked(without(ONE, "socket.close")),
+        "denied and never": Asked(without(TRACES["denied"], "socket.close")),
+        "twice": Asked(inserted(ONE, [CLOSE], after="socket.close")),
+        "by number": Asked(FOREIGN),
+        "verify_request() raised": Asked(trace(peer(0, verify=Raised()))),
+    },
+    "resources/shutdown-before-close": {
+        "no shutdown": Asked(without(ONE, "socket.shutdown")),
+        "only reading was shut down": Asked(changed(ONE, "socket.shutdown", how="rd")),
+        "too late": Asked(moved(ONE, "socket.close", before="socket.shutdown")),
+    },
+    "resources/no-fd-leak": {
+        "left by handle()": Asked(leaked(ONE)),
+        "left by a failed setup()": Asked(leaked(FAILED_SETUP)),
+        "a setup() that our failing read broke": Asked(
+            leaked(changed(FAILED_SETUP, "setup.raise", injected=True, frame="tests:Handler.setup"))
+        ),
+        "the request is still held": Asked(without(ONE, "socket.released")),
+    },
+    "resources/closed-explicitly": {"collected": Asked(by_collector(ONE))},
+    "resources/handler-released": {
+        "kept": Asked(kept(ONE)),
+        "registered by a failed setup()": Asked(kept(FAILED_SETUP)),
+    },
+    "resources/clean-run": {
+        "ResourceWarning": Asked(noticed("probe.warning", "unclosed", category="ResourceWarning")),
+        "qualified": Asked(noticed("probe.warning", "unclosed", category="builtins.ResourceWarning")),
+        "unraisable": Asked(noticed("probe.unraisable", "in __del__", exception="builtins.ValueError")),
+        "thread": Asked(noticed("probe.threads", delta=1)),
+    },
+}
+
+DOUBT = {
+    "resources/socket-closed-once": {
+        "stopped": Asked(STALLED),
+        "our fault in verify_request()": Asked(TRACES["verify breaks"]),
+        "our fault in handle_error()": Asked(TRACES["handle_error breaks"]),
+        "detached": Asked(inserted(without(ONE, "socket.close"), [event("socket.detach", 0)], after="handle.enter")),
+        "nobody": Asked(TRACES["nobody comes"]),
+    },
+    "resources/shutdown-before-close": {
+        "closed by the handler": Asked(inserted(without(ONE, "socket.shutdown"), [CLOSE], after="handle.enter")),
+        "reset": Asked(without(trace(peer(0, body=reset)), "socket.shutdown")),
+        "datagram": Asked(ONE, Contract(kind="datagram")),
+    },
+    "resources/no-fd-leak": {
+        "stopped": Asked(leaked(STALLED)),
+        "our fault at the edge of setup()": Asked(leaked(OUR_SETUP)),
+        "our fault at the edge of finish()": Asked(leaked(OUR_FINISH)),
+        "our fault in verify_request()": Asked(leaked(TRACES["verify breaks"])),
+        "the request of a failed setup()": Asked(without(FAILED_SETUP, "socket.released")),
+    },
+    "resources/closed-explicitly": {
+        "setup() failed": Asked(by_collector(FAILED_SETUP)),
+        "our fault at the edge of finish()": Asked(by_collector(trace(peer(0, finish=Raised(injected=True))))),
+        "the last flush failed (bpo-14574)": Asked(by_collector(failed_write(ONE))),
+    },
+    "resources/handler-released": {
+        "stopped": Asked(kept(STALLED)),
+        "our fault at the edge of setup()": Asked(kept(OUR_SETUP)),
+    },
+    "resources/clean-run": {
+        "stopped": Asked(noticed("probe.threads", served=STALLED, delta=1)),
+        "our fault": Asked(noticed("probe.warning", "unclosed", served=OUR_FINISH, category="ResourceWarning")),
+        "our fault in the server": Asked(
+            noticed("probe.warning", "unclosed", served=TRACES["verify breaks"], category="ResourceWarning")
+        ),
+    },
+}
+
+
+@pytest.mark.parametrize("slug", rows("resources"))
+def test_every_rule_has_a_good_a_bad_and_a_doubtful_trace(slug):
+    """A rule without examples of each kind is not finished."""
+    assert GOOD[slug]
+    assert BAD[slug]
+    assert DOUBT[slug]
+
+
+@pytest.mark.parametrize(("slug", "asked"), table(GOOD))
+def test_it_holds_for_what_is_given_back(slug, asked):
+    """A request that gives everything back breaks no rule."""
+    assert verdict(slug, asked).outcome is Outcome.HOLDS
+
+
+@pytest.mark.parametrize(("slug", "asked"), table(BAD))
+def test_it_is_violated_by_its_own_damage(slug, asked):
+    """A violation names the damage, or the exception, and points at the event that shows it."""
+    said = verdict(slug, asked)
+    assert said.outcome is Outcome.VIOLATED
+    (violation,) = said.violations
+    assert violation.expected
+    assert violation.actual
+    assert violation.damage or violation.exception
+    assert violation.witness
+
+
+@pytest.mark.parametrize(("slug", "asked"), table(DOUBT))
+def test_it_keeps_silent_where_it_cannot_tell(slug, asked):
+    """A leak that we caused, or that CPython has, is no violation."""
+    said = verdict(slug, asked)
+    assert said.outcome in (Outcome.UNKNOWN, Outcome.NOT_APPLICABLE)
+    assert said.reason
+
+
+@pytest.mark.parametrize("name", TRACES)
+@pytest.mark.parametrize("slug", rows("resources"))
+def test_no_rule_blames_the_standard_library(slug, name):
+    """Whatever a plain server of CPython does, with or without injected faults, is no violation."""
+    assert verdict(slug, Asked(TRACES[name])).outcome is not Outcome.VIOLATED
+
+
+@pytest.mark.parametrize("slug", depending(rows("resources")))
+def test_mutants_of_good_traces_are_noticed(slug):
+    """Dropping, doubling or swapping what a rule depends on breaks it."""
+    for name, mutant in mutants(slug, ONE):
+        assert verdict(slug, Asked(mutant)).outcome is Outcome.VIOLATED, name
+    assert len(list(mutants(slug, ONE))) == 2 * len(REGISTRY[slug].kinds) + len(REGISTRY[slug].orders)
+
+
+def test_a_leak_of_a_failed_setup_says_why_and_where():
+    """The damage has its own name, and the place is that of the exception that left setup()."""
+    (violation,) = verdict("resources/no-fd-leak", Asked(leaked(FAILED_SETUP))).violations
+    assert "finish() never ran" in violation.actual
+    assert violation.damage == "descriptor left open by a failed setup"
+    assert violation.location == "handler.py:12"
+
+
+def test_what_only_refcounting_gives_back_is_a_should():
+    """Still open is a MUST; given back late is a SHOULD."""
+    assert REGISTRY["resources/no-fd-leak"].level is Level.MUST
+    assert REGISTRY["resources/closed-explicitly"].level is Level.SHOULD

@@ -1,0 +1,56 @@
+"""The drawing of a Trace."""
+
+from __future__ import annotations
+
+import pytest
+
+from handshaker.harness.trace import Event, Header, Trace
+from handshaker.harness.vocabulary import KINDS
+from handshaker.reports.timeline import event_text, timeline_text
+from tests.goldens import check_golden
+from tests.reports import samples
+
+
+def test_golden() -> None:
+    """One event is one line; sources have lanes, hooks are indented."""
+    check_golden("timeline.txt", timeline_text(samples.TRACE))
+
+
+@pytest.mark.parametrize("width", [70, 100, 140])
+def test_width_is_kept(width: int) -> None:
+    """There is a heading and one line for each event, none wider than the screen."""
+    rows = timeline_text(samples.TRACE, width=width).splitlines()
+    assert len(rows) == len(samples.TRACE) + 1
+    assert max(map(len, rows)) <= max(width, 13 + 9 * 5 + 24)
+
+
+def test_hostile_trace_is_harmless() -> None:
+    """Whatever bytes and messages a trace holds, every line is short and printable."""
+    assert samples.HOSTILE.trace is not None
+    rows = timeline_text(samples.HOSTILE.trace).splitlines()
+    assert len(rows) == 5
+    assert all(row.isprintable() and len(row) <= 100 for row in rows)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_is_drawn(kind: str) -> None:
+    """An event of any kind is drawn with its name, also when it carries no details at all."""
+    event = Event(0, 0.0, KINDS[kind].source, kind)
+    assert event_text(event, 80) == kind
+    assert kind.partition(".")[2] in timeline_text(Trace(Header(), (event,)))
+
+
+def test_usual_details_are_left_out() -> None:
+    """A complete send shows its bytes only; an incomplete one says so; a refused request shows the decision."""
+    send = Event(0, 0.0, "socket#0", "socket.send", 0, {"complete": True, "resumes": False, "data": b"x"})
+    assert event_text(send, 80) == "socket.send b'x'"
+    short = Event(0, 0.0, "socket#0", "socket.send", 0, {"via": "send", "complete": False, "data": b"x"})
+    assert event_text(short, 80) == "socket.send via send not complete b'x'"
+    refused = Event(0, 0.0, "server#0", "verify_request.leave", 0, {"result": False})
+    assert event_text(refused, 80) == "verify_request.leave result=False"
+
+
+def test_exceptions_are_named_as_their_users_write_them() -> None:
+    """A builtin loses its module, an injected exception says that it was ours."""
+    data = {"lineage": ("builtins.OSError", "builtins.Exception"), "injected": True, "message": "gone"}
+    assert event_text(Event(0, 0.0, "handler#0", "setup.raise", 0, data), 80) == "setup.raise OSError (injected): gone"
