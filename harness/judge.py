@@ -204,7 +204,7 @@ def primary(verdicts: Iterable[Verdict]) -> list[Primary]:
 def _explains(cause: Verdict, caused_by: Violation, effect: Verdict, caused: Violation) -> bool:
     """Whether the one violation follows from the other: named as such, on one connection, about one exception."""
     same_place = -1 in (caused_by.connection, caused.connection) or caused_by.connection == caused.connection
-    same_exception = not caused_by.exception or not caused.exception or _thrown(caused_by) == _thrown(caused)
+    same_exception = not caused_by.frame or not caused.frame or _thrown(caused_by) == _thrown(caused)
     return same_place and same_exception and cause.invariant in _causes(effect.invariant)
 
 

@@ -1,5 +1,4 @@
-"""What a Case does to the process around the handler: stderr, warnings, exceptions that nobody could catch, threads,
-files.
+"""What a Case does to the process around the handler: stderr, warnings, lost exceptions, threads, descriptors.
 
 The probes are installed once for many Cases, since installing costs more than a Case. While no Case runs they pass
 everything on to what was there before. They write down and hide nothing from a program that looks: what is told while a
@@ -15,7 +14,7 @@ import sys
 import threading
 import warnings
 from contextlib import ExitStack
-from typing import Any, Final, TextIO
+from typing import Any, Final, Self, TextIO
 
 from handshaker.harness.recorder import RUN, qualified
 
@@ -29,7 +28,7 @@ _ONCE: Final = frozenset({"default", "module", "once"})
 
 def open_descriptors() -> int:
     """How many descriptors this process has open."""
-    return len(os.listdir("/dev/fd")) - 1
+    return len(os.listdir("/dev/fd")) - 1  # noqa: PTH208 - these names are only counted
 
 
 class _Stderr(io.TextIOBase):
@@ -117,7 +116,7 @@ class Probes:
         self._poll = select.poll()
         self.descriptors = 0
 
-    def __enter__(self) -> Probes:
+    def __enter__(self) -> Self:
         with ExitStack() as undo:
             self._replace(undo, sys, "stderr", _Stderr(sys.stderr))
             self._watch_warnings(undo)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import platform
+import socket
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, Final, Self
 
 from handshaker import __version__
 from handshaker.harness.case import Case
@@ -23,7 +25,7 @@ from handshaker.targets.instrument import instrument
 
 __all__ = ["NETWORKS", "Stage"]
 
-NETWORKS = {
+NETWORKS: Final[dict[str, tuple[type[Host], type[socket.socket], Callable[[Case], Any]]]] = {
     "memory": (Host, MemoryListener, MemoryNetwork),
     "loopback": (Host, LoopbackListener, LoopbackNetwork),
     "real time": (RealTimeHost, LoopbackListener, RealTimeNetwork),
@@ -31,7 +33,7 @@ NETWORKS = {
 
 
 class Stage:
-    """One target made ready on one network. A context manager: time is virtual and the probes watch while it is entered.
+    """One target made ready on one network. A context manager: while entered, time is virtual and the probes watch.
 
     *network* is `memory` or `loopback`. On loopback a handler that turns out to read past our socket is played in real
     time from then on, and `in_real_time` says so. `burden` is how many descriptors the Cases so far have left open: a
@@ -46,7 +48,7 @@ class Stage:
         self.in_real_time = False
         self.burden = 0
         self.header = Header(target.text, network, told.transport, "plain", platform.python_version(), __version__)
-        self._probes = Probes()
+        self._probes: Probes | None = None
         self._undo = ExitStack()
         self._choose(network)
 
@@ -54,18 +56,21 @@ class Stage:
         host, listener, self._network = NETWORKS[way]
         self._host: Host = host(self._make, listener)
 
-    def __enter__(self) -> Stage:
+    def __enter__(self) -> Self:
         with ExitStack() as undo:
             undo.enter_context(virtual_time(_modules_below(self._home)))
-            undo.enter_context(self._probes)
+            self._probes = undo.enter_context(Probes())
             self._undo = undo.pop_all()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        self._probes = None
         self._undo.close()
 
     def run(self, case: Case) -> Recorder:
         """Play *case* and return what was recorded, not yet materialised."""
+        if self._probes is None:
+            raise RuntimeError("a Stage plays only while it is entered: write `with Stage(...) as stage:`")
         recorder = Recorder()
         network = self._perform(case, recorder)
         if recorder.stopped_by and recorder.stopped_by[0] == "network.kernel" and self.network == "loopback":
@@ -74,7 +79,7 @@ class Stage:
             recorder = Recorder()
             network = self._perform(case, recorder)
         if self._probes.disturbed():
-            self._examine(case, recorder)
+            self._examine(case, recorder, self._probes)
         network.finish(recorder.emit)
         return recorder
 
@@ -93,9 +98,8 @@ class Stage:
             network.close()
         return network
 
-    def _examine(self, case: Case, recorder: Recorder) -> None:
+    def _examine(self, case: Case, recorder: Recorder, probes: Probes) -> None:
         """Write down threads that are left, and descriptors if the same Case leaves some every time."""
-        probes = self._probes
         if threads := probes.new_threads():
             recorder.emit((("probe.threads", -1, threads), None))
         if (first := probes.new_descriptors()) > 0:

@@ -91,7 +91,17 @@ def _contents(plan: Plan, message: bytes) -> Iterator[Script]:
     yield _script(*_send(message + b"a"), HALF_CLOSE)
     yield _script(*_send(message + message), HALF_CLOSE)
     yield _script(*_send(message), *_send(message), HALF_CLOSE)
-    for line in (b"", b"\0", b"\xff", word + b" \xff", word + b" \0", word + b" -1", word + b" 99999999999", b"-1", b"x"):
+    for line in (
+        b"",
+        b"\0",
+        b"\xff",
+        word + b" \xff",
+        word + b" \0",
+        word + b" -1",
+        word + b" 99999999999",
+        b"-1",
+        b"x",
+    ):
         yield _script(*_send(line + end), HALF_CLOSE)
     for unit in (b"a", b"\n", b"\xff"):
         yield _script(Step("send", unit, _LONG_LINE_BYTES), HALF_CLOSE)

@@ -11,7 +11,7 @@ from random import Random
 
 from hypothesis import strategies as st
 
-from handshaker.harness.case import Case
+from handshaker.harness.case import Case, Fault, Script
 from handshaker.harness.errors import UsageError
 from handshaker.strategies.boundary import boundary_cases
 from handshaker.strategies.drawing import Choice, FastSource, HypothesisSource, PooledMessage, Source
@@ -26,8 +26,12 @@ __all__ = ["CONTENTS", "ENDINGS", "FastDriver", "Plan", "boundary_cases", "cases
 def draw_case(source: Source, plan: Plan) -> Case:
     """One Case; the simplest is a single peer that sends nothing and half-closes, with no faults."""
     script = draw_script(source, plan)
-    others = source.slots(draw_script, plan.max_peers - 1, plan) if plan.max_peers > 1 and source.chance(4) else ()
-    faults = source.slots(draw_fault, 2, plan.faults) if plan.faults and source.chance(2) else ()
+    others: Sequence[Script] = ()
+    if plan.max_peers > 1 and source.chance(4, plan.crowds):
+        others = source.slots(draw_script, plan.max_peers - 1, plan)
+    faults: Sequence[Fault] = ()
+    if plan.faults and source.chance(2, bool(plan.fault_options.likely)):
+        faults = source.slots(draw_fault, 2, plan.fault_options)
     return Case((script, *others), tuple(faults), plan.transport)
 
 

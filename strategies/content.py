@@ -30,7 +30,7 @@ _DAMAGES: Final = ("truncate", "delete", "change", "insert", "duplicate", "repea
 
 def draw_content(source: Source, plan: Plan) -> Payload:
     """One payload of a kind that *plan* has switched on."""
-    return _KINDS[source.pick(plan.content_table)](source, plan)
+    return _KINDS[source.choose(plan.content_options)](source, plan)
 
 
 def _raw(source: Source, plan: Plan) -> Payload:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from hypothesis import strategies as st
 
@@ -25,6 +25,7 @@ __all__ = [
     "Choice",
     "FastSource",
     "HypothesisSource",
+    "Options",
     "PooledMessage",
     "Source",
     "as_choice",
@@ -47,6 +48,13 @@ def as_choice(data: bytes) -> bytes:
     return data.translate(_TO_CHOICE)
 
 
+class Options(NamedTuple, Generic[T]):
+    """What can be chosen; the fast source keeps to the indexes in `likely`, so its tape fits all the values."""
+
+    values: tuple[T, ...]
+    likely: tuple[int, ...]
+
+
 class Source(Protocol):
     """What a description may draw. Bounds are inclusive."""
 
@@ -59,11 +67,14 @@ class Source(Protocol):
     def flag(self) -> bool:
         """True or False."""
 
-    def chance(self, n: int) -> bool:
-        """True about once in *n* times."""
+    def chance(self, n: int, likely: bool = True) -> bool:
+        """True about once in *n* times; if not *likely*, the fast source never says so."""
 
     def pick(self, options: Sequence[T]) -> T:
         """One of *options*; repeat an option to make it likelier."""
+
+    def choose(self, options: Options[T]) -> T:
+        """One of the values; the fast source gives a likely one."""
 
     def blob(self, lo: int, hi: int) -> bytes:
         """Between *lo* and *hi* bytes of any value."""
@@ -76,7 +87,7 @@ class Source(Protocol):
 
 
 class FastSource:
-    """Draws from *random* and records every choice on `tape`; messages come from *pool*, with the choices behind them."""
+    """Draws from *random* and records each choice on `tape`; messages come from *pool*, with the choices behind them."""
 
     __slots__ = ("_pool", "_random", "_randbytes", "_record", "tape")
 
@@ -113,11 +124,11 @@ class FastSource:
         self._record(value)
         return value
 
-    def chance(self, n: int) -> bool:
-        """True about once in *n* times."""
+    def chance(self, n: int, likely: bool = True) -> bool:
+        """True about once in *n* times, never if not *likely*."""
         if n == 1:
             return True
-        value = int(self._random() * n)
+        value = int(self._random() * n) if likely else 0
         self._record(value)
         return value == n - 1
 
@@ -129,6 +140,15 @@ class FastSource:
         index = int(self._random() * n)
         self._record(index)
         return options[index]
+
+    def choose(self, options: Options[T]) -> T:
+        """One of the likely values."""
+        values, likely = options
+        if len(values) == 1:
+            return values[0]
+        index = likely[int(self._random() * len(likely))]
+        self._record(index)
+        return values[index]
 
     def blob(self, lo: int, hi: int) -> bytes:
         """Between *lo* and *hi* bytes, short ones more likely."""
@@ -176,13 +196,17 @@ class HypothesisSource:
         """True or False."""
         return self._draw(_FLAGS)
 
-    def chance(self, n: int) -> bool:
+    def chance(self, n: int, likely: bool = True) -> bool:
         """True about once in *n* times."""
         return self.integer(0, n - 1) == n - 1
 
     def pick(self, options: Sequence[T]) -> T:
         """One of *options*."""
         return options[self.integer(0, len(options) - 1)]
+
+    def choose(self, options: Options[T]) -> T:
+        """One of the values."""
+        return self.pick(options.values)
 
     def blob(self, lo: int, hi: int) -> bytes:
         """Between *lo* and *hi* bytes."""
@@ -205,7 +229,8 @@ def checked_message(value: Any) -> bytes:
     """*value*, which a user's strategy has drawn. Raises UsageError when it is not bytes."""
     if isinstance(value, bytes):
         return bytes(value)
-    hint = {str: ".map(str.encode)", bytearray: ".map(bytes)"}.get(type(value), ".map(...) with a function to bytes")
+    hints = {"str": ".map(str.encode)", "bytearray": ".map(bytes)"}
+    hint = hints.get(type(value).__name__, ".map(...) with a function that returns bytes")
     raise UsageError(
         f"messages= drew {value!r:.200}, a {type(value).__name__}; a message must be bytes: add {hint} to the strategy"
     )
@@ -225,7 +250,5 @@ def _binary(lo: int, hi: int) -> st.SearchStrategy[bytes]:
 
 
 @st.composite
-def _record(
-    draw: st.DrawFn, one: Callable[[Source, C], T], context: C, messages: st.SearchStrategy[bytes] | None
-) -> T:
+def _record(draw: st.DrawFn, one: Callable[[Source, C], T], context: C, messages: st.SearchStrategy[bytes] | None) -> T:
     return one(HypothesisSource(draw, messages), context)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from handshaker.harness.case import ACTIONS, Case, Fault, Script, Step
 from handshaker.harness.errors import HarnessBug
-from handshaker.strategies.drawing import Choice, HypothesisSource, Source, as_choice
+from handshaker.strategies.drawing import Choice, HypothesisSource, Options, Source, as_choice
 from handshaker.strategies.scripts import CLOSE, HALF_CLOSE, RESET
 
 __all__ = ["express"]
@@ -28,6 +28,7 @@ _WAITING: Final = ("expect", "pause", "stop-reading")
 
 def express(case: Case) -> tuple[tuple[Choice, ...], st.SearchStrategy[Case]]:
     """The choices that draw *case*, and the strategy that they belong to: hand both to `minimise`."""
+    case = Case(tuple(map(_without_empty_repeats, case.scripts)), case.faults, case.transport)
     extent = _extent(case)
     source = _ToldSource(_answers(case))
     _draw_case(source, extent)
@@ -114,6 +115,13 @@ def _send(unit: bytes, total: int) -> Step:
     return Step("send", unit, max(total // max(len(unit), 1), 1))
 
 
+def _without_empty_repeats(script: Script) -> Script:
+    """The same with no bytes sent once where no bytes, or bytes no times, are sent."""
+    empty = Step("send")
+    steps = (empty if step.action == "send" and not (step.data and step.repeat) else step for step in script.steps)
+    return Script(tuple(steps), script.early)
+
+
 def _told_total(step: Step) -> int:
     return len(step.data) * step.repeat if step.repeat > 1 else 1
 
@@ -182,13 +190,16 @@ class _ToldSource:
         self.tape.append(value)
         return value
 
-    def chance(self, n: int) -> bool:
+    def chance(self, n: int, likely: bool = True) -> bool:
         return self.integer(0, n - 1) == n - 1
 
     def pick(self, options: Sequence[T]) -> T:
         value: T = next(self._answers)
         self._number(options.index(value), 0, len(options) - 1)
         return value
+
+    def choose(self, options: Options[T]) -> T:
+        return self.pick(options.values)
 
     def blob(self, lo: int, hi: int) -> bytes:
         value: bytes = next(self._answers)

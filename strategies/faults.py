@@ -1,7 +1,4 @@
-"""Injected hardships: all of them in order for the sweep, a few at random for the search.
-
-Few kinds of fault, often, find more than all kinds, rarely: `plan.swarm` enables a handful for each batch of Cases.
-"""
+"""Injected hardships: all of them in order for the sweep, one or two at random for the search."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from handshaker.harness.case import POINTS, Fault
-from handshaker.strategies.drawing import Source
+from handshaker.strategies.drawing import Options, Source
 
 __all__ = ["ALL_FAULTS", "FaultKind", "draw_fault", "sweep_faults"]
 
@@ -32,7 +29,7 @@ def sweep_faults() -> Iterator[FaultKind]:
 ALL_FAULTS: Final[tuple[FaultKind, ...]] = tuple(sweep_faults())
 
 
-def draw_fault(source: Source, enabled: tuple[FaultKind, ...]) -> Fault:
-    """One Fault of an *enabled* kind, at one of the first times that its point is reached."""
-    point, effect = source.pick(enabled)
+def draw_fault(source: Source, kinds: Options[FaultKind]) -> Fault:
+    """One Fault, at one of the first times that its point is reached."""
+    point, effect = source.choose(kinds)
     return _FAULTS[point, effect, source.small(1, _NTH_MAX)]

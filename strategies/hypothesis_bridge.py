@@ -5,7 +5,7 @@ that the fast driver found, and shrinks it (`minimise`). The other draws at rand
 strategy feeds the fast driver (`pool`). What is touched, and tests/strategies/test_bridge.py says which broke:
 
 - `hypothesis.internal.conjecture.providers`: AVAILABLE_PROVIDERS (documented, but internal), PrimitiveProvider;
-- `hypothesis._settings.local_settings`: `@given` inside a running `@given` is refused unless the *outer* settings agree.
+- `hypothesis._settings.local_settings`: inside a running `@given` another is refused unless the *outer* settings agree.
 
 What bites: the engine spends its first example on the simplest input, so a tape needs `max_examples=2`; over 8 KiB of
 choices are an overrun, which is no failure and no error; forced choices never reach a provider, in drawing or replay.
@@ -41,6 +41,7 @@ _POOLED_BYTES_MAX: Final = 1024
 _ALL_CHECKS: Final = list(HealthCheck)
 
 T = TypeVar("T")
+C = TypeVar("C", bool, int, float, str, bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,9 @@ class _Trial(Generic[T]):
             size = tape_bytes(tape)
             problem = "the recorded choices did not violate when they were played again"
             if size > TAPE_BYTES_MAX:
-                problem = f"{size:,} bytes of choices were recorded; more than {TAPE_BYTES_MAX:,} cannot be played again"
+                problem = (
+                    f"{size:,} bytes of choices were recorded; more than {TAPE_BYTES_MAX:,} cannot be played again"
+                )
                 return Minimum(None, self._calls, reason=problem)
             return Minimum(None, self._calls, nondeterministic=True, reason=problem)
         return Minimum(value, self._calls, bool(problem), self._exhausted, problem)
@@ -164,12 +167,13 @@ def pool(strategy: SearchStrategy[Any], size: int = 200, seed: int = 0) -> tuple
     found: dict[bytes, tuple[Choice, ...]] = {}
     provider = _drawing(Random(seed))
 
-    def keep(value: object) -> None:
+    def keep(value: object) -> bool:
         message, choices = checked_message(value), provider.take()
         if choices is not None and tape_bytes(choices) <= _POOLED_BYTES_MAX:
             found.setdefault(message, choices)
+        return False
 
-    trial = _Trial(lambda value: bool(keep(value)), math.inf, 4 * size + 1, None)
+    trial: _Trial[object] = _Trial(keep, math.inf, 4 * size + 1, None)
     with _backend(provider) as backend:
         try:
             _run(backend, strategy, trial, max_examples=size + 1, phases=(Phase.generate,))
@@ -191,7 +195,11 @@ def pool(strategy: SearchStrategy[Any], size: int = 200, seed: int = 0) -> tuple
 
 
 def _run(
-    backend: str, strategy: SearchStrategy[Any], trial: Callable[[Any], None], max_examples: int, phases: Sequence[Phase]
+    backend: str,
+    strategy: SearchStrategy[Any],
+    trial: Callable[[Any], None],
+    max_examples: int,
+    phases: Sequence[Phase],
 ) -> None:
     """One quiet run of the engine, that neither depends on the user's profile nor on a run around it."""
     chosen = settings(
@@ -258,7 +266,9 @@ class _Replay(PrimitiveProvider):
         shrink_towards: int = 0,
     ) -> int:
         return self._next(
-            int, lambda choice: _clamp(choice, min_value, max_value) == choice, _clamp(shrink_towards, min_value, max_value)
+            int,
+            lambda choice: _clamp(choice, min_value, max_value) == choice,
+            _clamp(shrink_towards, min_value, max_value),
         )
 
     def draw_float(
@@ -269,11 +279,7 @@ class _Replay(PrimitiveProvider):
         allow_nan: bool = True,
         smallest_nonzero_magnitude: float,
     ) -> float:
-        def fits(choice: float) -> bool:
-            if math.isnan(choice):
-                return allow_nan
-            return min_value <= choice <= max_value and (choice == 0 or abs(choice) >= smallest_nonzero_magnitude)
-
+        fits = _float_fits(min_value, max_value, allow_nan, smallest_nonzero_magnitude)
         return self._next(float, fits, min(max(0.0, min_value), max_value))
 
     def draw_string(self, intervals: Any, *, min_size: int = 0, max_size: int = 10**10) -> str:
@@ -295,7 +301,8 @@ class _Drawing(PrimitiveProvider):
 
     def __init__(self, conjecturedata: Any, /) -> None:
         super().__init__(conjecturedata)
-        type(self).drawn = self._drawn = []
+        self._drawn: list[Choice] = []
+        type(self).drawn = self._drawn
 
     @classmethod
     def take(cls) -> tuple[Choice, ...] | None:
@@ -303,7 +310,7 @@ class _Drawing(PrimitiveProvider):
         drawn, cls.drawn = cls.drawn, None
         return None if drawn is None else tuple(drawn)
 
-    def _keep(self, choice: T) -> T:
+    def _keep(self, choice: C) -> C:
         self._drawn.append(choice)
         return choice
 
@@ -328,14 +335,12 @@ class _Drawing(PrimitiveProvider):
         allow_nan: bool = True,
         smallest_nonzero_magnitude: float,
     ) -> float:
+        fits = _float_fits(min_value, max_value, allow_nan, smallest_nonzero_magnitude)
+        special = (0.0, 1.0, -1.0, 0.5, 1e300, -1e300, math.nan, min_value, max_value)
+        allowed = [value for value in special if fits(value)]
         lo, hi = max(min_value, -1e9), min(max_value, 1e9)
-        special = [0.0, 1.0, -1.0, 0.5, 1e300, -1e300, min_value, max_value, *([math.nan] if allow_nan else [])]
-        allowed = [x for x in special if x != x or (min_value <= x <= max_value)]
-        allowed = [x for x in allowed if x == 0 or not abs(x) < smallest_nonzero_magnitude]
         drawn = self.random.uniform(lo, hi) if lo <= hi else min_value
-        if abs(drawn) < smallest_nonzero_magnitude or self.random.random() < 0.2:
-            drawn = self.random.choice(allowed)
-        return self._keep(drawn)
+        return self._keep(drawn if fits(drawn) and self.random.random() < 0.8 else self.random.choice(allowed))
 
     def draw_string(self, intervals: Any, *, min_size: int = 0, max_size: int = 10**10) -> str:
         if not len(intervals):
@@ -350,6 +355,13 @@ class _Drawing(PrimitiveProvider):
 
     def _size(self, min_size: int, max_size: int) -> int:
         return min(max_size, min_size + int(self.random.expovariate(1 / 8)))
+
+
+def _float_fits(lo: float, hi: float, allow_nan: bool, least: float) -> Callable[[float], bool]:
+    def fits(value: float) -> bool:
+        return allow_nan if math.isnan(value) else lo <= value <= hi and (value == 0 or abs(value) >= least)
+
+    return fits
 
 
 def _clamp(value: int, lo: int | None, hi: int | None) -> int:

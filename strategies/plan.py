@@ -1,7 +1,9 @@
 """What is to be drawn for one target: its words, its timeout, and which kinds of content, endings and faults are on.
 
 A Plan is data. The tables that the hot loop draws from are made of it once. The first entry of each table is the
-simplest, since shrinking goes there; an entry occurs several times when it should be drawn more often.
+simplest, since shrinking goes there; an entry occurs several times when it should be drawn more often. Few kinds of
+hardship, often, find more than all kinds, rarely: so the fast driver keeps to a random part of a Plan for a while, its
+*swarm*.
 """
 
 from __future__ import annotations
@@ -10,17 +12,16 @@ import functools
 import itertools
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from random import Random
-from typing import Final, TypeVar
+from typing import Final
 
 from handshaker.harness.errors import UsageError, did_you_mean
 from handshaker.strategies.dictionary import Dictionary
+from handshaker.strategies.drawing import Options
 from handshaker.strategies.faults import FaultKind
 
-__all__ = ["CONTENTS", "ENDINGS", "Plan", "swarm"]
-
-T = TypeVar("T")
+__all__ = ["CONTENTS", "ENDINGS", "Plan", "Swarm", "swarm"]
 
 CONTENTS: Final[Mapping[str, int]] = {
     "raw": 2, "line": 6, "lines": 3, "counted": 1, "length": 2, "long": 1,
@@ -44,7 +45,18 @@ _HOSTILE: Final = (
 _SEPARATORS: Final = (b" ", b" ", b" ", b":", b"=", b",", b": ", b"\t", b"/", b";", b"|")
 _TERMINATORS: Final = (b"\n", b"\r\n", b"", b"\0", b"\r", b"\n\n", b"\r\n\r\n")
 _LENGTH_FORMATS: Final = (">H", ">I", "<I", "B")
+_SWARM_FAULTS_MAX: Final = 4
 _STRUCT_FIELD: Final = re.compile(r"(\d*)([bBhHiIlLqQnN])")
+
+
+@dataclass(frozen=True, slots=True)
+class Swarm:
+    """What the fast driver keeps to for a while; whatever it draws is a Case of the whole Plan, with the same tape."""
+
+    contents: tuple[str, ...]
+    endings: tuple[str, ...]
+    faults: tuple[FaultKind, ...]
+    crowds: bool
 
 
 @dataclass(frozen=True)
@@ -54,10 +66,11 @@ class Plan:
     `example` is a message that the target understands; `timeout` is the handler's own, in seconds. `messages` says
     that the user has a strategy for messages: then only these, whole and damaged, are sent. `faults` are the enabled
     (point, effect) pairs; none by default. `max_bytes` bounds one long payload. `contents` and `endings` are names
-    out of CONTENTS and ENDINGS. Raises UsageError for a name or a number that cannot be used.
+    out of CONTENTS and ENDINGS. `swarm` narrows what the fast driver draws, and nothing else. Raises UsageError for a
+    name or a number that cannot be used.
     """
 
-    dictionary: Dictionary = Dictionary()
+    dictionary: Dictionary = field(default_factory=Dictionary)
     example: bytes = b""
     timeout: float | None = None
     messages: bool = False
@@ -67,19 +80,23 @@ class Plan:
     contents: tuple[str, ...] = tuple(CONTENTS)
     endings: tuple[str, ...] = tuple(ENDINGS)
     max_bytes: int = 262_144
+    swarm: Swarm | None = None
 
     def __post_init__(self) -> None:
-        for field, names, known in (("contents", self.contents, CONTENTS), ("endings", self.endings, ENDINGS)):
+        for argument, names, known in (("contents", self.contents, CONTENTS), ("endings", self.endings, ENDINGS)):
             for name in names:
                 if name not in known:
-                    raise UsageError(f"{field}={name!r} is not known; {did_you_mean(name, known)}")
-        if not self.endings or not self._possible_contents:
-            raise UsageError(f"contents={self.contents!r}, endings={self.endings!r} leave nothing to draw; name one of each")
+                    raise UsageError(f"{argument}={name!r} is not known; {did_you_mean(name, known)}")
+        if not self.endings or not self.possible_contents:
+            raise UsageError(
+                f"contents={self.contents!r}, endings={self.endings!r} leave nothing to draw; name one of each"
+            )
         if self.max_peers < 1 or self.max_bytes < 1:
             raise UsageError(f"max_peers={self.max_peers}, max_bytes={self.max_bytes}: both must be at least 1")
 
     @functools.cached_property
-    def _possible_contents(self) -> tuple[str, ...]:
+    def possible_contents(self) -> tuple[str, ...]:
+        """The contents that this Plan can make: `message` needs a strategy, `example` an example."""
         if self.messages:
             possible = {"message", "damaged"}
         else:
@@ -87,14 +104,25 @@ class Plan:
         return tuple(name for name in self.contents if name in possible)
 
     @functools.cached_property
-    def content_table(self) -> tuple[str, ...]:
-        """The kinds of content to pick from, the simplest first."""
-        return _weighted(self._possible_contents, CONTENTS)
+    def content_options(self) -> Options[str]:
+        """The kinds of content, the simplest first."""
+        return _options(self.possible_contents, CONTENTS, self.swarm.contents if self.swarm else None)
 
     @functools.cached_property
-    def ending_table(self) -> tuple[str, ...]:
-        """The endings to pick from, the simplest first."""
-        return _weighted(self.endings, ENDINGS)
+    def ending_options(self) -> Options[str]:
+        """The endings, the simplest first."""
+        return _options(self.endings, ENDINGS, self.swarm.endings if self.swarm else None)
+
+    @functools.cached_property
+    def fault_options(self) -> Options[FaultKind]:
+        """The kinds of fault."""
+        likely = self.faults if self.swarm is None else self.swarm.faults
+        return Options(self.faults, tuple(self.faults.index(kind) for kind in likely))
+
+    @property
+    def crowds(self) -> bool:
+        """Whether the fast driver draws several peers at all."""
+        return self.swarm is None or self.swarm.crowds
 
     @functools.cached_property
     def words(self) -> tuple[bytes, ...]:
@@ -141,29 +169,31 @@ class Plan:
 
 
 def swarm(plan: Plan, random: Random) -> Plan:
-    """A Plan with a random part of the contents, endings and faults of *plan*: draw a batch of Cases from each.
+    """*plan* with a random part of its contents, endings and faults preferred: draw a batch of Cases from each.
 
-    What never happens together with something else hides nothing; so a batch that lacks resets finds other things
-    than one that is full of them. Four faults at most are on at a time, and none in every other batch.
+    A batch that lacks resets finds other things than one that is full of them, because what strikes always hides what
+    comes later. At most four kinds of fault are on at a time, and none in every other batch. A tape that is drawn
+    with the swarm plays on `cases(plan)` as well.
     """
     faults = plan.faults if random.random() < 0.5 else ()
-    return replace(
-        plan,
-        contents=_some(plan._possible_contents, random),
+    chosen = Swarm(
+        contents=_some(plan.possible_contents, random),
         endings=_some(plan.endings, random),
-        faults=tuple(sorted(random.sample(faults, min(len(faults), 4)), key=faults.index)),
-        max_peers=plan.max_peers if random.random() < 0.5 else 1,
+        faults=tuple(random.sample(faults, min(len(faults), _SWARM_FAULTS_MAX))),
+        crowds=random.random() < 0.5,
     )
+    return replace(plan, swarm=chosen)
 
 
-def _some(names: tuple[T, ...], random: Random) -> tuple[T, ...]:
+def _some(names: tuple[str, ...], random: Random) -> tuple[str, ...]:
     kept = tuple(name for name in names if random.random() < 0.6)
     return kept or (random.choice(names),)
 
 
-def _weighted(names: tuple[str, ...], weights: Mapping[str, int]) -> tuple[str, ...]:
+def _options(names: tuple[str, ...], weights: Mapping[str, int], likely: tuple[str, ...] | None) -> Options[str]:
     simplest_first = sorted(set(names), key=list(weights).index)
-    return tuple(itertools.chain.from_iterable([name] * weights[name] for name in simplest_first))
+    values = tuple(itertools.chain.from_iterable([name] * weights[name] for name in simplest_first))
+    return Options(values, tuple(index for index, name in enumerate(values) if likely is None or name in likely))
 
 
 def _single_fields(text: str) -> list[str]:

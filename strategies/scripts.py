@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from handshaker.harness.case import Script, Step
-from handshaker.strategies.content import Payload, draw_content
+from handshaker.strategies.content import draw_content
 from handshaker.strategies.drawing import Source
 from handshaker.strategies.plan import Plan
 from handshaker.strategies.segments import draw_segments
@@ -43,19 +43,19 @@ _PLACES_MAX: Final = 8
 
 def draw_script(source: Source, plan: Plan) -> Script:
     """The Script of one peer."""
-    ending = source.pick(plan.ending_table)
+    ending = source.choose(plan.ending_options)
     if ending == "nothing":
         return _NOTHING
     payload = draw_content(source, plan)
     twist = source.pick(_TWISTS)
-    if type(payload) is bytes:
+    if isinstance(payload, bytes):
         if twist == "trailing":
             payload += source.blob(1, _TRAILING_MAX)
         if ending[:4] == "torn" and payload:
             payload = payload[: source.integer(0, len(payload) - 1)]
         steps = [Step("send", segment) for segment in draw_segments(source, payload)]
     else:
-        steps = list(_torn(payload) if ending[:4] == "torn" else payload)
+        steps = list(payload[:-1] if ending[:4] == "torn" else payload)
     if twist == "interrupted":
         for place, step in source.slots(_interruption, 2, plan):
             steps.insert(place, step)
@@ -63,12 +63,8 @@ def draw_script(source: Source, plan: Plan) -> Script:
     return Script(tuple(steps), len(steps) if ending[:5] == "early" else 0)
 
 
-def _torn(payload: Payload) -> Payload:
-    return payload[:-1] if len(payload) > 1 else payload
-
-
 def _interruption(source: Source, plan: Plan) -> tuple[int, Step]:
-    """Where (before the so manieth step) and what; a place behind the last segment means behind it."""
+    """Where (before the step of that number) and what; a place behind the last segment means behind it."""
     kind = source.pick(_INTERRUPTIONS)
     place = source.integer(0, _PLACES_MAX)
     if kind == "silence":

@@ -57,7 +57,7 @@ def note_server_stopped(exception: BaseException) -> None:
 
 
 class Host:
-    """One target, hosted in the thread that plays the Case: `play` serves it from the making of the server to its close."""
+    """One target, hosted in the thread that plays the Case, from the making of its server to its close."""
 
     def __init__(self, make: Callable[[Any], Any], listener: type[socket.socket]) -> None:
         self._make = make
@@ -110,6 +110,7 @@ def _note_address(server: Any, listener: socket.socket) -> None:
 
 
 def note_survivors(at_least: int) -> None:
+    """Write down the handler instances that are still alive, if there are *at_least* so many."""
     alive = [handler for reference in ALIVE if (handler := reference()) is not None]
     if len(alive) >= at_least:
         for handler in alive:

@@ -36,7 +36,7 @@ Message = dict[str, Any]
 def search(context: Any, arguments: dict[str, Any]) -> Iterator[Message]:
     """The task: look for violations, from where `resume` says, and tell each once."""
     settings = codec.decode(Settings, arguments["settings"], where="settings")
-    with Workbench(context.target, settings, arguments["network"]) as bench:
+    with Workbench(context.target, settings, arguments["network"], guard=True) as bench:
         try:
             yield from _Hunt(context, bench, arguments).run()
         except _NeedsKernel as need:
@@ -211,6 +211,11 @@ class _Hunt:
         self._context.mark(number, index)
         return False
 
+    def _touched(self) -> Iterator[Message]:
+        while self._bench.touched:
+            action, detail = self._bench.touched.pop()
+            yield messages.remark("side-effect", f"the handler {action}: {detail}")
+
     def _note(self, case: Case) -> None:
         self._cases += 1
         situations.count(case, self._situations)
@@ -218,6 +223,8 @@ class _Hunt:
 
     def _examine(self, phase: str, case: Case, tape: tuple[Any, ...] = ()) -> Iterator[Message]:
         recorder = self._bench.run(case)
+        if self._bench.touched:
+            yield from self._touched()
         self._flat = recorder.flat
         self._struck = recorder.struck
         if recorder.stopped_by:

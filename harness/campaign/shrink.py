@@ -58,8 +58,7 @@ class _Fresh:
 def _show(target: Any, settings: Any, network: str, sighting: Any, history: list[Any], case: Any) -> Any:
     """In a fresh process: play *history*, then *case*, and return the sighting again if it shows."""
     wanted = codec.decode(Sighting, sighting, where="a worker's message")
-    bench = Workbench(target, codec.decode(Settings, settings, where="settings"), network)
-    with bench:
+    with Workbench(target, codec.decode(Settings, settings, where="settings"), network, guard=True) as bench:
         for earlier in history:
             bench.run(codec.decode(Case, earlier, where="a worker's message"))
         found = bench.shows(wanted, codec.decode(Case, case, where="a worker's message"))
@@ -91,7 +90,7 @@ def _shrink_here(
     context: Any, settings: Settings, network: str, fresh: _Fresh, sighting: Sighting, start: Case
 ) -> Iterator[Message]:
     """Shrink in this process, which is fast; then check in a fresh one that nothing was carried over between tries."""
-    with Workbench(context.target, settings, network) as bench:
+    with Workbench(context.target, settings, network, guard=True) as bench:
         tries = 0
 
         def violates(case: Case) -> bool:
@@ -183,7 +182,7 @@ def confirm(context: Any, arguments: dict[str, Any]) -> Iterator[Message]:
 def trace_of(context: Any, arguments: dict[str, Any]) -> Iterator[Message]:
     """The task: play Cases in this fresh process, one after another, and tell the Trace of each."""
     settings = codec.decode(Settings, arguments["settings"], where="settings")
-    with Workbench(context.target, settings, arguments["network"]) as bench:
+    with Workbench(context.target, settings, arguments["network"], guard=True) as bench:
         for number, document in enumerate(arguments["cases"]):
             context.mark(6, number)
             trace = bench.play(codec.decode(Case, document, where="case"))
@@ -194,7 +193,7 @@ def judge_once(context: Any, arguments: dict[str, Any]) -> Iterator[Message]:
     """The task: play one Case and tell its Trace and what it violates."""
     settings = codec.decode(Settings, arguments["settings"], where="settings")
     case = codec.decode(Case, arguments["case"], where="case")
-    with Workbench(context.target, settings, arguments["network"]) as bench:
+    with Workbench(context.target, settings, arguments["network"], guard=True) as bench:
         context.mark(6, 0)
         recorder = bench.run(case)
         sightings = bench.judged(recorder, case)

@@ -16,6 +16,7 @@ from handshaker.harness.contract import Contract
 from handshaker.harness.errors import UsageError
 from handshaker.harness.invariants.base import Family
 from handshaker.harness.judge import Judge, primary
+from handshaker.harness.processes.sideeffects import watch_side_effects
 from handshaker.harness.recorder import RUN
 from handshaker.harness.runner import Stage
 from handshaker.harness.settings import Settings
@@ -68,10 +69,16 @@ def resolve(text: str, option: str) -> Any:
 
 
 class Workbench:
-    """A target on its stage, with its judge. Use it as a context manager."""
+    """A target on its stage, with its judge. Use it as a context manager.
 
-    def __init__(self, target: Any, settings: Settings, network: str) -> None:
+    With *guard*, which is for a process of ours only, connections to other machines are refused while a Case is played,
+    and `touched` collects what the handler did to the world outside its connection, as (action, detail).
+    """
+
+    def __init__(self, target: Any, settings: Settings, network: str, *, guard: bool = False) -> None:
         self.settings = settings
+        self.touched: list[tuple[str, str]] = []
+        self._effects = watch_side_effects(self._touch) if guard else None
         self.target = target
         self.network = network
         self._reset: Callable[[], object] | None = resolve(settings.reset, "reset") if settings.reset else None
@@ -99,7 +106,16 @@ class Workbench:
         """Play *case* on a fresh server, after the user's `reset`, and return the recorder."""
         if self._reset is not None:
             self._reset()
-        return self.stage.run(case)
+        if self._effects is None:
+            return self.stage.run(case)
+        self._effects.armed = True
+        try:
+            return self.stage.run(case)
+        finally:
+            self._effects.armed = False
+
+    def _touch(self, action: str, detail: str) -> None:
+        self.touched.append((action, detail))
 
     def play(self, case: Case) -> Trace:
         """Play *case* and return its Trace."""

@@ -9,6 +9,7 @@ judged by `server/next-request-served`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from handshaker.harness.contract import Contract
@@ -51,7 +52,7 @@ def _no_uncaught_exception(trace: Trace, contract: Contract) -> Iterator[Violati
 @invariant(
     "handler/reset-is-expected",
     "LC-009r",
-    "a peer that leaves is no error",
+    "a peer that leaves or falls silent is no error",
     requirement="A peer that resets, closes or falls silent is ordinary: the handler ends quietly "
     "instead of passing ConnectionError or TimeoutError on to handle_error().",
     source="a quality that many handlers lack; Lib/socketserver.py, BaseServer.handle_error prints each as an error",
@@ -68,7 +69,15 @@ def _reset_is_expected(trace: Trace, contract: Contract) -> Iterator[Violation]:
         cause = _left_by_peer(events, raised)
         if cause:
             expected = f"the peer {cause}, so the handler ends without an error"
-            yield _blame(events, raised, expected, f"{raised.kind.partition('.')[0]}() raised {told(raised)}")
+            blamed = _blame(events, raised, expected, f"{raised.kind.partition('.')[0]}() raised {told(raised)}")
+            # One handler lets departures through or it does not: where it was when the peer left makes no new finding.
+            yield replace(blamed, exception=_departure(raised), frame="")
+
+
+def _departure(raised: Event) -> str:
+    """The class of exceptions that the handler should have expected."""
+    kinds = ("builtins.ConnectionError", "builtins.TimeoutError")
+    return next((name for name in kinds if name in raised["lineage"]), "builtins.OSError")
 
 
 def _escaped(trace: Trace, contract: Contract) -> Iterator[tuple[Sequence[Event], Event]]:

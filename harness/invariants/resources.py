@@ -194,18 +194,23 @@ def _request_held(events: Events) -> Answer:
     """The request socket itself was closed, but something still holds its descriptor at the end of the case."""
     if stopped(events):
         return STOPPED
-    if has(events, "setup.raise") or no_chance_to_clean_up(events):
-        return NotApplicable("setup() failed: nobody closes rfile and wfile then, which is CPython's own doing")
+    if no_chance_to_clean_up(events):
+        return NotApplicable("the injected fault struck where no code of the handler could have cleaned up")
     if has(events, "socket.released", "socket.detach"):
         return []
     close = of_kind(events, "socket.close")[-1]
+    # After a failed setup() CPython leaves the files to the collector, which frees them with the handler, at once. They
+    # are still open only when somebody kept the handler: it entered itself somewhere, and finish() never took it out.
+    failed = first(events, "setup.raise")
+    because = f": setup() raised {told(failed)}, so finish() never ran" if failed else ""
     return [
         Violation(
             "the descriptor of the request is given back when the request ends",
-            "the request was closed, but a file object or a stored handler still holds its descriptor",
-            (close.seq,),
+            f"the request was closed, but a file object or a stored handler still holds its descriptor{because}",
+            seqs([*([failed] if failed else []), close]),
             close.connection,
-            damage="request still open",
+            damage="request still open" + (" by a failed setup" if failed else ""),
+            location=str(failed.get("message")).rpartition(" @ ")[2] if failed else "",
         )
     ]
 

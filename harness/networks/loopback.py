@@ -2,7 +2,7 @@
 
 The server's listening socket and the request socket are real, so what the kernel says about resets, half-closes and
 full buffers is what the handler sees. Only the waiting is ours: the request socket never blocks; when the kernel has
-nothing for it, the peer's next Step is played on the peer's own socket, in the same thread, and what it brought is there.
+nothing for it, the peer's next Step is played on the peer's own socket, in the same thread, and then it has something.
 Nothing is ever sent to another address than 127.0.0.1, and every port is chosen by the kernel.
 """
 
@@ -68,15 +68,13 @@ class LoopbackSocket(PulledSocket, VirtualTimeout):
 
     def _read_all(self, size: int, peek: int) -> bytes:
         peer = self._peer
-        data = b"" if peek else self._receive(size)
-        while len(data) < size and not (self._ending() and peer.consumed) and (data or peek):
-            if peer.sent - peer.taken >= (size if peek else 1):
-                data += self._receive(size - len(data), peek)
-            elif self._ending():
-                break
-            else:
-                self._wait_for_input(None)
-        return self._receive(size, peek) if peek and not data else data
+        data = b""
+        while True:
+            while not peek and peer.sent > peer.taken and len(data) < size:
+                data += self._receive(size - len(data))
+            if (peer.sent - peer.taken if peek else len(data)) >= size or self._ending():
+                return data or self._receive(size, peek)
+            self._wait_for_input(None)
 
     def _ending(self) -> bool:
         return self._peer.ended or self._peer.shut_rd

@@ -57,12 +57,21 @@ class MemorySocket(PulledSocket, KernelLess):
             self._peek_again(link)
         elif not link.inbox and not self._wait_for_input(link, patience):
             return b""
-        if flags & socket.MSG_WAITALL and patience is None:
-            while len(link.inbox) < size and not (link.ended or link.error or link.shut_rd):
-                self._wait_for_input(link, None)
-        if not flags & socket.MSG_PEEK:
+        peek = bool(flags & socket.MSG_PEEK)
+        if not peek:
             link.barren = 0
-        return link.take(size, peek=bool(flags & socket.MSG_PEEK))
+        if flags & socket.MSG_WAITALL and patience is None:
+            return self._read_all(link, size, peek=peek)
+        return link.take(size, peek=peek)
+
+    def _read_all(self, link: Link, size: int, *, peek: bool) -> bytes:
+        data = b""
+        while True:
+            data = link.take(size, peek=True) if peek else data + link.take(size - len(data), peek=False)
+            if len(data) == size or link.ended or link.error or link.shut_rd:
+                return data
+            if link.player.advance(None) is not Turn.PLAYED:
+                self._give_up(link, "recv", None, None)
 
     def _peek_again(self, link: Link) -> None:
         """Who looks again and again at what is there, and takes nothing, waits for more: let the peer go on."""

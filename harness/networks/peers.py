@@ -1,9 +1,9 @@
 """One peer on the kernel's loopback interface: a client socket that is played in the thread of the handler.
 
 Nothing here waits for the handler. What the peer sends goes out as far as the kernel takes it, the rest when there is
-room again; what it receives it takes when the handler's buffer is full, when it counts bytes, and at the end. Both sides
-count bytes, so it is known, not guessed, whether something is on its way; waiting for that is bounded, and over at once
-on a healthy machine.
+room again; what it receives it takes when the handler's buffer is full, when it counts bytes, and at the end. Both
+sides count bytes, so it is known, not guessed, whether something is on its way; waiting for that is bounded, and over
+at once on a healthy machine.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 The server runs its own `serve_forever` in a thread; the peers are played from the thread that plays the Case. A peer
 sends its next segment when the last one was taken, or when nothing has moved for a short while; pauses last at most a
-second. Little is known for certain here, so every wait is bounded: a handler that is still busy when the bound is reached
-is written down as stalled (as spinning, if it used the processor all the time), with the stacks of all threads.
+second. Little is known for certain here, so every wait is bounded: a handler that is busy when the bound is reached is
+written down as stalled (as spinning, if it used the processor all the time), with the stacks of all threads.
 """
 
 from __future__ import annotations

@@ -57,9 +57,13 @@ _ADDRESS_LOOKUP: Final = "socket.gethostbyaddr"
 class OutgoingRefused(PermissionError):
     """What a handler is given for traffic to another machine: the harness's doing, not the handler's."""
 
+    __handshaker_injected__ = True
+
 
 class LookupRefused(socket.gaierror):
     """What a handler is given for a host name or address that only other machines could look up."""
+
+    __handshaker_injected__ = True
 
 
 class SideEffects:

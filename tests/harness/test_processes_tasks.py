@@ -191,6 +191,31 @@ def test_ctrl_c_lets_the_task_send_its_last_words(supervisor: Supervisor) -> Non
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_a_late_ctrl_c_is_not_lost(supervisor: Supervisor) -> None:
+    """Ctrl-C while the last message is handled, when nothing is left to stop, still says interrupted."""
+
+    def on_message(message: dict[str, Any]) -> None:
+        if message["index"] == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    result = supervisor.run("process_tasks:send_two", {}, on_message=on_message)
+    assert (result.status, result.ended, result.messages) == ("interrupted", True, 2)
+
+
+def test_a_flood_of_messages_does_not_keep_the_supervisor_from_stopping_it(supervisor: Supervisor) -> None:
+    """A task that sends without pause is heard while it sends, and all that it sent before it stopped arrives."""
+    messages: Messages = []
+
+    def on_message(message: dict[str, Any]) -> None:
+        messages.append(message)
+        if len(messages) == 500:
+            supervisor.stop()
+
+    result = supervisor.run("process_tasks:flood", {}, on_message=on_message, limits=Limits(grace_seconds=60))
+    assert (result.status, result.ended) == ("interrupted", True)
+    assert messages[-1] == {"sent": len(messages) - 1}
+
+
 @pytest.mark.parametrize(("times", "grace"), [(1, 0.2), (2, 600)])
 def test_a_task_that_does_not_heed_ctrl_c_is_killed(supervisor: Supervisor, times: int, grace: float) -> None:
     """One Ctrl-C kills a deaf task after the grace time, a second one at once."""
