@@ -26,6 +26,7 @@ from handshaker.harness.verdict import Outcome, Verdict, Violation
 __all__ = ["SHAPES_MAX", "Judge", "Primary", "primary", "select"]
 
 SHAPES_MAX: Final = 4096
+_CONVERSATION: Final = frozenset({"peer.send", "socket.recv", "socket.send"})
 
 for _module in pkgutil.iter_modules(invariants.__path__):
     importlib.import_module(f"{invariants.__name__}.{_module.name}")
@@ -117,6 +118,7 @@ class Judge:
         self._relations = [row for row in rows if row.relation]
         self._idle = {row.slug: verdict for row in rows if (verdict := _beyond_reach(row, contract)) is not None}
         self._shapes = _Shapes()
+        self._gists = _Shapes()
         self._tallies: dict[tuple[tuple[str, Outcome], ...], _Tally] = {}
         self.bugs: dict[str, str] = {}
 
@@ -132,13 +134,21 @@ class Judge:
 
     def screen(self, flat: Sequence[Any]) -> bool:
         """Whether a recorder's flat list breaks nothing; counted. If False, the `verdicts` of its Trace say what."""
-        shape = hash(tuple(flat[::2]))
+        whats = flat[::2]
+        shape = hash(tuple(whats))
         tally = self._shapes.get(shape)
         if tally is None:
-            tally = self._tally(self.verdicts(materialise(list(flat), None, self._header)))
+            tally = self._new_shape(flat, hash(_gist(whats)))
             self._shapes.put(shape, tally)
         tally.count += 1
         return tally.clean
+
+    def _new_shape(self, flat: Sequence[Any], gist: int) -> _Tally:
+        tally = self._gists.get(gist)
+        if tally is None:
+            tally = self._tally(self.verdicts(materialise(list(flat), None, self._header)))
+            self._gists.put(gist, tally)
+        return tally
 
     def counts(self) -> tuple[tuple[str, int, int, int, int], ...]:
         """How often each invariant held, was violated, was unknown, was not applicable, in all that was counted."""
@@ -163,6 +173,27 @@ class Judge:
             reason = f"a bug in handshaker: the rule of {row.slug} raised {type(error).__name__}: {error}"
             self.bugs.setdefault(row.slug, reason)
             return Verdict(row.slug, Outcome.UNKNOWN, reason=reason)
+
+
+def _gist(whats: Sequence[Any]) -> tuple[Any, ...]:
+    """The shape without the length of its conversations.
+
+    While bytes go to and fro, what matters to a rule is which step can follow which, and in which order that was first
+    seen; whether it happened three times or thirty does not. Everything else is kept as it is.
+    """
+    kept: list[Any] = []
+    seen: set[Any] = set()
+    before: Any = None
+    for what in whats:
+        if what[0] not in _CONVERSATION:
+            kept.append(what)
+            seen, before = set(), None
+            continue
+        if (before, what) not in seen:
+            seen.add((before, what))
+            kept.append(what)
+        before = what
+    return tuple(kept)
 
 
 def _beyond_reach(row: Invariant, contract: Contract) -> Verdict | None:

@@ -132,17 +132,19 @@ class Run:
     """The run in progress: where events go, the connection being served, and the hardships that are due.
 
     `witness` is told every exception that is written down, while it is alive; only preflight asks for that, since a
-    kept exception keeps the connection open.
+    kept exception keeps the connection open. `serial` numbers the runs: a socket that a handler kept from an earlier
+    run has no say in this one.
     """
 
     __slots__ = (
-        "active", "connection", "emit", "hardships", "home", "instances", "owner", "recorder", "stopped",
+        "active", "connection", "emit", "hardships", "home", "instances", "owner", "recorder", "serial", "stopped",
         "swallowed", "unstoppable", "witness",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.unstoppable: Callable[[], None] = _end_process
         self.witness: Callable[[BaseException], None] | None = None
+        self.serial = 0
         self.clear()
 
     def begin(self, recorder: Recorder, faults: tuple[Fault, ...], home: tuple[str, ...]) -> None:
@@ -150,6 +152,7 @@ class Run:
         self.recorder: Recorder | None = recorder
         self.emit: Callable[[tuple[Any, Any]], None] = recorder.emit
         self.connection = -1
+        self.serial += 1
         self.hardships = Hardships(faults) if faults else None
         self.home = home
         self.instances = 0

@@ -87,7 +87,7 @@ class Source(Protocol):
 
 
 class FastSource:
-    """Draws from *random* and records each choice on `tape`; messages come from *pool*, with the choices behind them."""
+    """Draws from *random* and keeps each choice on `tape`; messages come from *pool*, with the choices behind them."""
 
     __slots__ = ("_pool", "_random", "_randbytes", "_record", "tape")
 

@@ -35,7 +35,7 @@ HANDLER_METHODS: Final = ("__init__", "setup", "handle", "finish")
 SERVER_METHODS: Final = (
     "finish_request", "process_request", "shutdown_request", "close_request", "handle_error", "verify_request",
     "get_request", "server_bind", "server_activate", "server_close", "serve_forever", "handle_request",
-    "service_actions",
+    "_handle_request_noblock", "service_actions",
 )  # fmt: skip
 
 _ALLOWED: Final = (

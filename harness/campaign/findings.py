@@ -17,14 +17,14 @@ __all__ = ["finding_of", "reach_of", "ready"]
 _TIMING = frozenset({"reset", "close", "pause", "stop-reading", "expect"})
 
 
-def reach_of(case: Case, usual: Reach) -> Reach:
+def reach_of(case: Case, usual: Reach, exception: str = "") -> Reach:
     """Who can make this Case happen: its hardships decide, unless the handler breaks the API whatever the peer does."""
     if usual is Reach.MISUSE:
         return usual
     if case.faults:
         return Reach.INJECTED
     early = any(script.early for script in case.scripts)
-    timed = early or any(step.action in _TIMING for script in case.scripts for step in script.steps)
+    timed = early or exception == "builtins.TimeoutError" or any(step.action in _TIMING for script in case.scripts for step in script.steps)
     return Reach.TIMING if timed else Reach.PEER
 
 
@@ -35,7 +35,7 @@ def finding_of(sighting: Sighting, settings: Settings, replay: str = "") -> Find
         settings.target,
         sighting.invariant,
         row.level,
-        reach_of(sighting.case, row.reach),
+        reach_of(sighting.case, row.reach, sighting.violation.exception),
         sighting.violation,
         sighting.case,
         sighting.history,

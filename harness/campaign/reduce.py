@@ -26,7 +26,7 @@ def measure(case: Case) -> tuple[int, ...]:
         len(case.scripts),
         len(case.faults),
         sum(fault.nth for fault in case.faults),
-        len(steps),
+        len(steps) + 2 * sum(map(_stays, case.scripts)),
         sum(script.early for script in case.scripts),
         sum(step.repeat for step in steps),
         sum(len(step.data) for step in steps),
@@ -36,6 +36,12 @@ def measure(case: Case) -> tuple[int, ...]:
     )
 
 
+def _stays(script: Script) -> bool:
+    """Whether the peer neither ends its sending direction nor leaves: less usual, so less simple, than a half-close."""
+    return not any(step.action in _ENDINGS for step in script.steps)
+
+
+_ENDINGS = frozenset({"half-close", "close", "reset"})
 _ENDING_COST = {"send": 0, "half-close": 1, "close": 2}
 
 
@@ -84,7 +90,9 @@ def _fewer(case: Case) -> Iterator[Case]:
 def _simpler_scripts(script: Script, *, payloads: bool) -> Iterator[Script]:
     steps = script.steps
     if len(steps) > 1:
-        yield Script(())
+        yield Script((Step("half-close"),))
+    if _stays(script):
+        yield Script((*steps, Step("half-close")), script.early)
     for n in range(len(steps)):
         yield Script(steps[:n] + steps[n + 1 :], max(0, script.early - (n < script.early)))
     if script.early:

@@ -25,6 +25,7 @@ __all__ = ["case_in_flight", "describe", "search"]
 HISTORY: Final = 24
 PROGRESS_EVERY_S: Final = 0.2
 VARIANTS: Final = 16
+DIFFERENCES_MAX: Final = 20
 IDLE_PEER: Final = (
     "an idle peer holds {0} for ever: it is a plain server, and the handler declares no timeout "
     "(set `timeout` on the handler, or serve with a threading server)"
@@ -111,6 +112,7 @@ class _Hunt:
         self._situations: Counter[str] = Counter(dict.fromkeys(situations.SITUATIONS, 0))
         self._asked: set[str] = set()
         self._stale: set[int] = set()
+        self._differences: Counter[str] = Counter()
         self._cases = 0
         self._told = 0.0
         self._began = time.perf_counter()
@@ -194,9 +196,10 @@ class _Hunt:
                 base_flat = self._flat
             elif relation in ("", "canary"):
                 yield from self._examine("generate", case)
-            elif base_flat is not None:
+            elif base_flat is not None and self._differences[relation] < DIFFERENCES_MAX:
                 self._note(case)
                 for sighting in self._bench.related(relation, drawn.case, case, base_flat):
+                    self._differences[relation] += 1
                     yield from self._tell(sighting, "generate")
                 for topic, text in self._bench.take_questions():
                     yield from self._once(messages.question(topic, text))

@@ -69,6 +69,7 @@ class PulledSocket(socket.socket):
         self.via = ""
         self.by_collector = False
         self._released = False
+        self._serial = RUN.serial
         self._tallies = []
         self._rest = b""
         self._what_recv = {"": ("socket.recv", number, "socket"), "rfile": ("socket.recv", number, "rfile")}
@@ -153,7 +154,7 @@ class PulledSocket(socket.socket):
     def _usable(self, operation: str) -> None:
         if RUN.stopped:
             stopped_again()
-        if self._released:
+        if self._released or self._serial != RUN.serial:
             raise OSError(errno.EBADF, "Bad file descriptor")
         if RUN.active and threading.get_ident() != RUN.owner:
             self._kernel("thread")
@@ -164,9 +165,14 @@ class PulledSocket(socket.socket):
 
     def _failed(self, operation: str, error: OSError) -> None:
         if isinstance(error, TimeoutError):
-            RUN.emit((("socket.timeout", self.number, operation, injected(error)), None))
+            self._say("socket.timeout", operation, injected(error))
         else:
-            RUN.emit((("socket.error", self.number, operation, name_of(error), injected(error)), None))
+            self._say("socket.error", operation, name_of(error), injected(error))
+
+    def _say(self, kind: str, *fields: Any) -> None:
+        """Write an event down, unless this socket was kept from an earlier run."""
+        if self._serial == RUN.serial:
+            RUN.emit(((kind, self.number, *fields), None))
 
     # writing
 
@@ -271,7 +277,7 @@ class PulledSocket(socket.socket):
 
     def close(self) -> None:
         """Close; the descriptor is given back when the last file object is closed too."""
-        RUN.emit((("socket.close", self.number), None))
+        self._say("socket.close")
         self._close_if_unused()
 
     def _close_if_unused(self) -> None:
@@ -288,7 +294,7 @@ class PulledSocket(socket.socket):
     def _real_close(self, _: Any = None) -> None:
         if not self._released:
             self._released = True
-            RUN.emit((("socket.released", self.number, "collector" if self.by_collector else "call"), None))
+            self._say("socket.released", "collector" if self.by_collector else "call")
             self._release()
 
     def detach(self) -> int:

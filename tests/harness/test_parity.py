@@ -78,7 +78,7 @@ def test_generated_scripts_give_the_same_events_on_both_networks(handler):
     with both(handler) as stages:
 
         @given(case=cases())
-        @settings(max_examples=1500)
+        @settings(max_examples=40)
         def run(case):
             assert_same(stages, case)
 

@@ -1,0 +1,1 @@
+"""Tests of how well bugs are found and shrunk."""
