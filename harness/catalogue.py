@@ -20,7 +20,7 @@ def _invariants() -> Iterator[str]:
 
 
 def _targets() -> Iterator[str]:
-    yield "module:attr            a handler class, a server class, a partial, or a callable that makes handlers or a server"
+    yield "module:attr            a handler class, a partial or callable that makes handlers, a server class, a factory"
     yield "path/to/file.py        the only handler, server or factory defined in the file"
     yield "path/to/file.py:attr   the same, by name"
     yield "logging.config:listen  the configuration listener of the standard library"

@@ -43,7 +43,7 @@ def _hosting(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--network", type=click.Choice(NETWORKS), default="auto", show_default=True,
                      help="auto: memory, and loopback when the handler needs a kernel object."),
         click.option("--cwd", default="", help="Working folder of the handler. Default: a fresh empty one."),
-        click.option("--import-limit", default="10s", show_default=True, help="How long importing the target may take."),
+        click.option("--import-limit", default="10s", show_default=True, help="How long the import may take."),
         click.option("--case-limit", default="1s", show_default=True,
                      help="CPU time one case may burn without progress before it counts as hung."),
     )):  # fmt: skip

@@ -1,6 +1,6 @@
-"""Who is to blame is said by the type: `UsageError` (you), `TargetError` (your handler could not be hosted),
-`HarnessBug` (us).
+"""The type of an error says who is to blame.
 
+`UsageError`: you; `TargetError`: your handler could not be hosted; `HarnessBug`: us.
 Every message names the offending value, the rule, what is allowed, and what to write instead.
 """
 

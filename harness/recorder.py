@@ -124,7 +124,8 @@ def _nowhere(_: tuple[Any, Any]) -> None:
 
 def _end_process() -> None:
     """The last resort against a handler that swallows every stop: nothing raised in it could end it."""
-    os.write(2, b"handshaker: the handler cannot be stopped (a bare `except:` in a loop? a call that blocks?); ending this process\n")
+    os.write(2, b"handshaker: the handler cannot be stopped (a bare `except:` in a loop? a call that blocks?); ")
+    os.write(2, b"ending this process\n")
     os._exit(70)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 import socket
 import sys
@@ -14,7 +15,7 @@ from handshaker.harness.case import Case
 from handshaker.harness.networks.clock import CLOCK, virtual_time
 from handshaker.harness.networks.loopback import LoopbackListener, LoopbackNetwork
 from handshaker.harness.networks.memory import MemoryListener, MemoryNetwork
-from handshaker.harness.networks.realtime import RealTimeNetwork
+from handshaker.harness.networks.realtime import LIMIT_S, RealTimeNetwork
 from handshaker.harness.probes import Probes
 from handshaker.harness.recorder import RUN, Recorder
 from handshaker.harness.trace import Header, Trace
@@ -25,10 +26,11 @@ from handshaker.targets.instrument import instrument
 
 __all__ = ["NETWORKS", "Stage"]
 
+_REAL_TIME: Final = "real time"
 NETWORKS: Final[dict[str, tuple[type[Host], type[socket.socket], Callable[[Case], Any]]]] = {
     "memory": (Host, MemoryListener, MemoryNetwork),
     "loopback": (Host, LoopbackListener, LoopbackNetwork),
-    "real time": (RealTimeHost, LoopbackListener, RealTimeNetwork),
+    _REAL_TIME: (RealTimeHost, LoopbackListener, RealTimeNetwork),
 }
 
 
@@ -36,15 +38,16 @@ class Stage:
     """One target made ready on one network. A context manager: while entered, time is virtual and the probes watch.
 
     *network* is `memory` or `loopback`. On loopback a handler that turns out to read past our socket is played in real
-    time from then on, and `in_real_time` says so. `burden` is how many descriptors the Cases so far have left open: a
-    process that carries many should be replaced.
+    time from then on, and `in_real_time` says so; there *limit_s* bounds the wait for a handler. `burden` is how many
+    descriptors the Cases so far have left open: a process that carries many should be replaced.
     """
 
-    def __init__(self, target: Target, *, network: str = "memory") -> None:
+    def __init__(self, target: Target, *, network: str = "memory", limit_s: float = LIMIT_S) -> None:
         told = target.describe()
         self._make = target.maker(instrument)
         self._home = (told.home,) if told.home else ()
         self.network = network
+        self._limit_s = limit_s
         self.in_real_time = False
         self.burden = 0
         self.header = Header(target.text, network, told.transport, "plain", platform.python_version(), __version__)
@@ -53,7 +56,8 @@ class Stage:
         self._choose(network)
 
     def _choose(self, way: str) -> None:
-        host, listener, self._network = NETWORKS[way]
+        host, listener, network = NETWORKS[way]
+        self._network = functools.partial(network, limit_s=self._limit_s) if way == _REAL_TIME else network
         self._host: Host = host(self._make, listener)
 
     def __enter__(self) -> Self:
@@ -75,7 +79,7 @@ class Stage:
         network = self._perform(case, recorder)
         if recorder.stopped_by and recorder.stopped_by[0] == "network.kernel" and self.network == "loopback":
             self.in_real_time = True
-            self._choose("real time")
+            self._choose(_REAL_TIME)
             recorder = Recorder()
             network = self._perform(case, recorder)
         if self._probes.disturbed():

@@ -152,10 +152,12 @@ def _choice_bytes(choice: Choice) -> int:
     if isinstance(choice, bool):
         return 1
     if isinstance(choice, int):
-        return 1 + choice.bit_length() // 8
-    if isinstance(choice, float):
-        return 8
-    return len(choice if isinstance(choice, bytes) else choice.encode("utf-8", "surrogatepass"))
+        size = 1 + choice.bit_length() // 8
+    elif isinstance(choice, float):
+        size = 8
+    else:
+        size = len(choice if isinstance(choice, bytes) else choice.encode("utf-8", "surrogatepass"))
+    return 1 + size if size < 31 else 1 - (-size.bit_length() // 7) + size
 
 
 def pool(strategy: SearchStrategy[Any], size: int = 200, seed: int = 0) -> tuple[PooledMessage, ...]:
@@ -165,10 +167,12 @@ def pool(strategy: SearchStrategy[Any], size: int = 200, seed: int = 0) -> tuple
     on one tape. Raises UsageError when the strategy gives something else than bytes, gives nothing, or fails.
     """
     found: dict[bytes, tuple[Choice, ...]] = {}
+    first: list[bytes] = []
     provider = _drawing(Random(seed))
 
     def keep(value: object) -> bool:
         message, choices = checked_message(value), provider.take()
+        first.append(message)
         if choices is not None and tape_bytes(choices) <= _POOLED_BYTES_MAX:
             found.setdefault(message, choices)
         return False
@@ -186,6 +190,8 @@ def pool(strategy: SearchStrategy[Any], size: int = 200, seed: int = 0) -> tuple
             ) from error
     if trial.error is not None:
         raise trial.error
+    if first and not provider.used:
+        return ((first[0], ()),)
     if not found:
         raise UsageError(
             f"messages={strategy!r} gave no message of less than {_POOLED_BYTES_MAX:,} bytes of choices; "
@@ -237,7 +243,7 @@ def _replaying(tape: Sequence[Choice]) -> type[PrimitiveProvider]:
 
 
 def _drawing(random: Random) -> type[_Drawing]:
-    return type("Drawing", (_Drawing,), {"random": random, "drawn": None})
+    return type("Drawing", (_Drawing,), {"random": random})
 
 
 class _Replay(PrimitiveProvider):
@@ -293,16 +299,21 @@ class _Replay(PrimitiveProvider):
 
 
 class _Drawing(PrimitiveProvider):
-    """Draws from `random` and keeps the choices of the input that is being made."""
+    """Draws from `random` and keeps the choices of the input that is being made.
+
+    It is never `used` for a strategy with a single value, which draws nothing.
+    """
 
     lifetime = "test_case"
     random: ClassVar[Random]
     drawn: ClassVar[list[Choice] | None] = None
+    used: ClassVar[bool] = False
 
     def __init__(self, conjecturedata: Any, /) -> None:
         super().__init__(conjecturedata)
         self._drawn: list[Choice] = []
         type(self).drawn = self._drawn
+        type(self).used = True
 
     @classmethod
     def take(cls) -> tuple[Choice, ...] | None:

@@ -55,7 +55,8 @@ class TargetDescription:
 
     `text` is TARGET as the user wrote it; `handler` and `server` are `module:Name` (an unknown handler is `""`).
     `handler_kind` is base, stream or datagram. `overrides` names the framework methods that are not socketserver's
-    own. `timeout` is in seconds. `home` is the path prefix of the user's code. `hosted` says under which server the
+    own. `timeout` is in seconds. `home` is the path prefix of the user's code; `where` is the `file:line` of the
+    handler's handle(). `hosted` says under which server the
     handler lives and why; `remarks` are the sentences that a user should read once.
     """
 
@@ -71,6 +72,7 @@ class TargetDescription:
     rbufsize: int = -1
     nagle_disabled: bool = False
     home: str = ""
+    where: str = ""
     hosted: str = ""
     remarks: tuple[str, ...] = ()
 

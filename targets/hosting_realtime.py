@@ -12,7 +12,7 @@ from handshaker.targets.instrument import ALIVE
 
 __all__ = ["RealTimeHost"]
 
-_POLL_S: Final = 0.01
+_POLL_S: Final = 0.002
 
 
 class RealTimeHost(Host):

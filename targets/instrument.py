@@ -14,7 +14,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from socketserver import BaseRequestHandler, BaseServer, DatagramRequestHandler, StreamRequestHandler
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from handshaker.harness.contract import BUFFERED_READER, BUFFERED_WRITER
 from handshaker.harness.recorder import RUN, injected, qualified
@@ -33,6 +33,13 @@ __all__ = [
 ]
 
 ALIVE: Final[list[weakref.ref[Any]]] = []
+_CLASSES_MAX: Final = 1_024
+_R = TypeVar("_R")
+
+
+def _remembered(function: Callable[[Any], _R]) -> Callable[[Any], _R]:
+    """What *function* says of a class, asked once; bounded, since factories may make a new class each time."""
+    return functools.lru_cache(maxsize=_CLASSES_MAX)(function)
 
 
 def raised(exception: BaseException) -> tuple[tuple[Any, ...], str]:
@@ -57,7 +64,7 @@ def hosting_failure(exception: BaseException) -> bool:
     return isinstance(exception, TypeError) and traceback is not None and traceback.tb_frame.f_code in _CONSTRUCTING
 
 
-@functools.cache
+@_remembered
 def _lineage(cls: type[BaseException]) -> tuple[str, ...]:
     return tuple(qualified(base) for base in cls.__mro__ if base is not object)
 
@@ -87,8 +94,9 @@ _PROMISED: Final[tuple[tuple[type, tuple[str, ...]], ...]] = (
 _SUPPLIED: Final = ("request", "client_address", "server")
 
 
-def _promised(handler: object) -> tuple[str, ...]:
-    return next((names for cls, names in _PROMISED if isinstance(handler, cls)), ())
+@_remembered
+def _promised(handler_class: type) -> tuple[str, ...]:
+    return next((names for cls, names in _PROMISED if issubclass(handler_class, cls)), ())
 
 
 @functools.cache
@@ -132,7 +140,7 @@ class TracedHandler:
     def handle(self) -> Any:
         """Write down handle()."""
         number, _ = _born(self)
-        missing = tuple([name for name in _promised(self) if not hasattr(self, name)])
+        missing = tuple([name for name in _promised(type(self)) if not hasattr(self, name)])
         _probe_interface(self)
         return _hook(self, "handle", number, super().handle, (_thread(), missing))  # type: ignore[misc]
 
@@ -197,7 +205,7 @@ def _open_files(handler: Any) -> tuple[tuple[str, ...]]:
     return (tuple([role for role in ("rfile", "wfile") if not getattr(files.get(role), "closed", True)]),)
 
 
-@functools.lru_cache(maxsize=256)
+@_remembered
 def derive_handler(cls: type) -> type:
     """The handler class *cls* with recording added; same name, same module."""
     body = {"__slots__": (), "__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
@@ -337,7 +345,7 @@ for _name in SERVER_HOOKS:
         setattr(TracedServer, _name, _plain_hook(_name))
 
 
-@functools.cache
+@_remembered
 def _derive_server(cls: type) -> type:
     body = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
     derived: type = type(cls)(cls.__name__, (TracedServer, cls), body)

@@ -272,9 +272,16 @@ class StdlibTarget:
             rbufsize=getattr(cls, "rbufsize", -1),
             nagle_disabled=bool(getattr(cls, "disable_nagle_algorithm", False)),
             home=home_of(handler),
+            where=_where(cls),
             hosted=self._hosted,
             remarks=tuple(self._remarks),
         )
+
+
+def _where(handler_class: Any) -> str:
+    """The file and line of handle(), when it is written in Python."""
+    code = getattr(getattr(handler_class, "handle", None), "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else ""
 
 
 def _kind(thing: Any, text: str, server: Any, factory: Any) -> TargetKind:

@@ -89,6 +89,7 @@ class Campaign:
         self._situations: Counter[str] = Counter()
         self._verdicts: dict[str, tuple[int, ...]] = {}
         self._stopped = "done"
+        self._where = ""
         self._told: set[str] = set()
         self._began = time.monotonic()
 
@@ -114,6 +115,7 @@ class Campaign:
                 self.settings.max_examples, platform.python_version(), __version__, about["invariants"],
             )
         )  # fmt: skip
+        self._where = about["where"]
         for text in about["remarks"]:
             self._remark("hosting", text)
 
@@ -170,7 +172,7 @@ class Campaign:
 
     def _see(self, sighting: Sighting) -> None:
         self._sightings.append(sighting)
-        self._listen(FindingSeen(finding_of(sighting, self.settings)))
+        self._listen(FindingSeen(finding_of(sighting, self.settings, where=self._where)))
 
     def _on_remark(self, message: dict[str, Any]) -> None:
         self._remark(message["topic"], message["text"])
@@ -186,7 +188,7 @@ class Campaign:
     def _on_kernel(self, message: dict[str, Any]) -> None:
         if self.settings.network == "memory":
             raise TargetError(
-                f"{self.settings.target} needs a kernel object ({message['operation']}) and cannot be played in memory; "
+                f"{self.settings.target} needs a kernel object ({message['operation']}), so memory cannot play it; "
                 "leave --network away or write --network loopback"
             )
         self._network, self._moved = "loopback", True
@@ -245,7 +247,9 @@ class Campaign:
         return sighting, True
 
     def _tell(self, worker: Supervisor, sighting: Sighting, shows: bool) -> None:
-        finding = finding_of(replace(sighting, history=sighting.history if shows else ()), self.settings)
+        finding = finding_of(
+            replace(sighting, history=sighting.history if shows else ()), self.settings, where=self._where
+        )
         finding = self._confirmed(worker, sighting, finding) if shows else replace(finding, nondeterministic=True)
         trace, contrast = self._traces(worker, finding)
         known = any(saved.fingerprint == finding.fingerprint for saved in self._saved)

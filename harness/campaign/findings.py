@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
+from pathlib import Path
 
 from handshaker.harness.campaign.workbench import Sighting
 from handshaker.harness.case import Case
@@ -24,19 +26,34 @@ def reach_of(case: Case, usual: Reach, exception: str = "") -> Reach:
     if case.faults:
         return Reach.INJECTED
     early = any(script.early for script in case.scripts)
-    timed = early or exception == "builtins.TimeoutError" or any(step.action in _TIMING for script in case.scripts for step in script.steps)
+    timed = (
+        early
+        or exception == "builtins.TimeoutError"
+        or any(step.action in _TIMING for script in case.scripts for step in script.steps)
+    )
     return Reach.TIMING if timed else Reach.PEER
 
 
-def finding_of(sighting: Sighting, settings: Settings, replay: str = "") -> Finding:
-    """The finding that *sighting* is for a campaign with *settings*; *replay* says how it is played again."""
+def _from_root(location: str, root: str) -> str:
+    """A location as the person who started the run would write it."""
+    here = f"{Path(root).resolve()}{os.sep}"
+    return location.removeprefix(here)
+
+
+def finding_of(sighting: Sighting, settings: Settings, *, replay: str = "", where: str = "") -> Finding:
+    """The finding that *sighting* is for a campaign with *settings*.
+
+    *replay* says how it is played again; *where* is the place in the handler's code to look at when nothing more exact
+    is known.
+    """
     row = by_slug(sighting.invariant)
+    violation = replace(sighting.violation, location=_from_root(sighting.violation.location or where, settings.root))
     finding = Finding(
         settings.target,
         sighting.invariant,
         row.level,
         reach_of(sighting.case, row.reach, sighting.violation.exception),
-        sighting.violation,
+        violation,
         sighting.case,
         sighting.history,
         sighting.folded,

@@ -1,7 +1,7 @@
 """The worker's part of a campaign that looks for violations: preflight, regressions, sweep, generate.
 
-Violations are collected without raising or shrinking, each fingerprint once. Every Case is marked on the progress page before it is
-played, so that a worker that dies can be followed by one that starts behind the guilty Case.
+Violations are collected without raising or shrinking, each fingerprint once. Every Case is marked on the progress page
+before it is played, so that a worker that dies can be followed by one that starts behind the guilty Case.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def describe(context: Any, arguments: dict[str, Any]) -> Iterator[Message]:
     judged = Workbench(context.target, settings, arguments["network"]).judge.slugs
     yield {
         "kind": str(about.kind), "server": about.server, "hosted": about.hosted,
-        "remarks": [about.hosted, *about.remarks], "invariants": len(judged),
+        "remarks": [about.hosted, *about.remarks], "invariants": len(judged), "where": about.where,
     }  # fmt: skip
 
 

@@ -11,14 +11,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, Final
 
-from handshaker.strategies.express import express
-
 from handshaker.harness import codec
 from handshaker.harness.campaign.reduce import measure, reduce_case
 from handshaker.harness.campaign.traffic import Traffic
 from handshaker.harness.campaign.workbench import Sighting, Workbench
 from handshaker.harness.case import Case
 from handshaker.harness.settings import Settings
+from handshaker.strategies.express import express
 from handshaker.strategies.hypothesis_bridge import minimise
 
 __all__ = ["confirm", "judge_once", "shrink", "trace_of"]

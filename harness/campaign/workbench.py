@@ -23,12 +23,15 @@ from handshaker.harness.settings import Settings
 from handshaker.harness.trace import Trace
 from handshaker.harness.verdict import Violation
 from handshaker.strategies.cases import family
+from handshaker.targets.base import qualified_name
 from handshaker.targets.instrument import hosting_failure, latest_birth
 
-__all__ = ["COMPLETENESS", "Sighting", "Workbench", "left_open", "outcome", "resolve"]
+__all__ = ["COMPLETENESS", "CORNERED", "Sighting", "Workbench", "left_open", "outcome", "resolve"]
 
 QUESTION: Final = "question:"
 COMPLETENESS: Final = "completeness"
+CORNERED: Final = 71
+"""The exit status of a process that was ended because the handler in it swallows every stop."""
 _RAISED: Final = ("init.raise", "setup.raise", "handle.raise", "finish.raise", "server.stopped")
 
 
@@ -123,20 +126,30 @@ class Workbench:
         return trace
 
     def preflight(self, case: Case) -> Any:
-        """Play *case* and return the recorder. Raises TargetError when the handler does not fit its server."""
+        """Play *case* and return the recorder.
+
+        Raises TargetError when the handler does not fit its server. `learnt` is then the name of the class that an
+        opaque callable makes.
+        """
         errors: list[BaseException] = []
         RUN.witness = errors.append
         try:
             recorder = self.run(case)
+        except UsageError:
+            raise
         except Exception as error:
             raise self.target.preflight_error(error) from error
         finally:
             RUN.witness = None
         for failure in filter(hosting_failure, errors):
             raise self.target.preflight_error(failure)
-        if (born := latest_birth()) is not None:
-            self.target.learn(born)
         return recorder
+
+    @property
+    def learnt(self) -> str:
+        """`module:Class` of the handler that an opaque callable was seen to make, when it can be found by that name."""
+        born = latest_birth()
+        return qualified_name(born) if born is not None and "<" not in born.__qualname__ else ""
 
     def sightings(self, case: Case) -> list[Sighting]:
         """Play *case* and return what it violates, primary causes only."""
@@ -185,6 +198,10 @@ class Workbench:
         for relation, variant in family(base):
             if relation == sighting.relation:
                 yield from self.related(relation, base, variant)
+
+
+def _nothing(case: Case, recorder: Any) -> None:
+    """Nobody wants to know."""
 
 
 def left_open(case: Case) -> Case:

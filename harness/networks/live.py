@@ -143,5 +143,6 @@ class LiveSocket(PulledSocket):
     def detach(self) -> int:
         """Give the descriptor away; what is done with it is not written down."""
         RUN.emit((("socket.detach", self.number), None))
+        self._peer.released = True  # from here on only the peer can see when the connection ends
         self._released = self._closed = True
         return int(_Kernel.detach(self))

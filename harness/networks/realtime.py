@@ -33,7 +33,7 @@ PAUSE_MAX_S: Final = 1.0
 QUIET_S: Final = 0.25
 GRACE_S: Final = 1.0
 _SLICE_S: Final = 0.002
-_BUSY_SHARE: Final = 0.5
+_BUSY_SHARE: Final = 0.2  # of one processor; a waiting handler uses next to nothing, whatever else the machine does
 
 
 class RealTimeNetwork(LoopbackNetwork):
@@ -105,8 +105,16 @@ class RealTimeNetwork(LoopbackNetwork):
         finally:
             self._end(thread)
             RUN.owner = owner
+        self._drop_unserved()
         if self.waiting and not RUN.stopped:
             RUN.emit((("server.abandoned", -1, self.waiting), None))
+
+    def _drop_unserved(self) -> None:
+        """A peer that connected to a dying server has no connection of which anything could be said."""
+        for peer in self._live:
+            if not peer.accepted.is_set():
+                peer.abort()
+                self.peers.remove(peer)
 
     def _play_all(self) -> None:
         for number, script in enumerate(self.case.scripts):

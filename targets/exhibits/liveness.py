@@ -37,7 +37,7 @@ class EndsAfterEof(BaseRequestHandler):
         with suppress(ConnectionError):
             while b"\n" not in data:
                 data += self.request.recv(CHUNK_BYTES)
-            self.request.sendall(data.upper())
+            self.request.sendall(data.partition(b"\n")[0].upper())
 
 
 class EndsAfterEofRepaired(BaseRequestHandler):

@@ -89,7 +89,7 @@ _ALL: Final = (
     _exhibit("server/next-request-served", _peer(b"QUIT\n")),
     _exhibit("io/client-address", _peer()),
     _exhibit("io/stream-request", _peer()),
-    _exhibit("io/one-reader", _peer(b"1\n", b"a")),
+    _exhibit("io/one-reader", _peer(b"1\n", b"a"), example=b"5\nhello"),
     _exhibit("io/buffered-interface", _peer()),
     _exhibit("io/written-bytes-arrive", _peer("half-close")),
     _exhibit("io/write-all", _struck("send", "short", b"a\na\n")),
