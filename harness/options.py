@@ -28,7 +28,7 @@ def duration(text: str, option: str) -> float:
 def escaped_bytes(text: str, option: str) -> bytes:
     r"""Bytes from text with Python's escapes: `GET / HTTP/1.0\r\n`, `\x00\xff`."""
     try:
-        return codecs.escape_decode(text.encode("utf-8"))[0]  # type: ignore[attr-defined, no-any-return]
+        return bytes(codecs.escape_decode(text.encode("utf-8"))[0])
     except ValueError as error:
         raise UsageError(
             f"{option}: {text!r}: {error}; write bytes with Python's escapes, such as \\r\\n or \\xff"

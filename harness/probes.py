@@ -120,7 +120,8 @@ class Probes:
         with ExitStack() as undo:
             self._replace(undo, sys, "stderr", _Stderr(sys.stderr))
             self._watch_warnings(undo)
-            self._replace(undo, sys, "unraisablehook", self._unraisable(sys.unraisablehook))
+            self._replace(undo, sys, "unraisablehook", _uncaught(sys.unraisablehook))
+            self._replace(undo, threading, "excepthook", _uncaught(threading.excepthook))
             self._undo = undo.pop_all()
         self._watch_descriptors()
         self.settle()
@@ -129,9 +130,16 @@ class Probes:
     def __exit__(self, *exc_info: object) -> None:
         self._undo.close()
 
-    def _replace(self, undo: ExitStack, owner: Any, name: str, value: object) -> None:
-        undo.callback(setattr, owner, name, getattr(owner, name))
-        setattr(owner, name, value)
+    def _replace(self, undo: ExitStack, owner: Any, name: str, ours: object) -> None:
+        before = getattr(owner, name)
+
+        def put_back() -> None:
+            # Somebody else may have replaced it meanwhile, as pytest does with sys.stderr between the phases of a test.
+            if getattr(owner, name) is ours:
+                setattr(owner, name, before)
+
+        undo.callback(put_back)
+        setattr(owner, name, ours)
 
     def _watch_warnings(self, undo: ExitStack) -> None:
         undo.enter_context(warnings.catch_warnings())
@@ -153,16 +161,6 @@ class Probes:
                 before(message, category, filename, lineno, file, line)
 
         return showwarning
-
-    def _unraisable(self, before: Any) -> Any:
-        def hook(unraisable: Any) -> None:
-            if not RUN.active:
-                before(unraisable)
-            elif not RUN.stopped:  # what a handler that was ended leaves behind is our doing
-                what = ("probe.unraisable", RUN.connection, qualified(unraisable.exc_type))
-                RUN.emit((what, f"{unraisable.exc_type.__name__}: {unraisable.exc_value}"))
-
-        return hook
 
     # threads and descriptors
 
@@ -197,6 +195,24 @@ class Probes:
     def new_descriptors(self) -> int:
         """How many descriptors more are open now."""
         return open_descriptors() - self.descriptors
+
+
+def _uncaught(before: Any) -> Any:
+    """A hook for exceptions in finalizers and threads, which nobody could catch."""
+
+    def hook(told: Any) -> None:
+        cls = told.exc_type
+        if not RUN.active and not _is_ours(cls):
+            before(told)
+        elif not (RUN.stopped or _is_ours(cls) or cls is SystemExit):
+            RUN.emit((("probe.unraisable", RUN.connection, qualified(cls)), f"{cls.__name__}: {told.exc_value}"))
+
+    return hook
+
+
+def _is_ours(cls: type[BaseException]) -> bool:
+    """What ends a handler from outside, and what a handler that was ended leaves behind, is our doing."""
+    return cls.__module__.startswith(__name__.partition(".")[0] + ".")
 
 
 def _always(action: str) -> str:

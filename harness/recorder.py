@@ -142,6 +142,11 @@ class Run:
         "swallowed", "unstoppable", "witness",
     )  # fmt: skip
 
+    recorder: Recorder | None
+    emit: Callable[[tuple[Any, Any]], None]
+    hardships: Hardships | None
+    home: tuple[str, ...]
+
     def __init__(self) -> None:
         self.unstoppable: Callable[[], None] = _end_process
         self.witness: Callable[[BaseException], None] | None = None
@@ -150,8 +155,8 @@ class Run:
 
     def begin(self, recorder: Recorder, faults: tuple[Fault, ...], home: tuple[str, ...]) -> None:
         """Start a run that writes to *recorder*; *home* are the path prefixes of the user's code."""
-        self.recorder: Recorder | None = recorder
-        self.emit: Callable[[tuple[Any, Any]], None] = recorder.emit
+        self.recorder = recorder
+        self.emit = recorder.emit
         self.connection = -1
         self.serial += 1
         self.hardships = Hardships(faults) if faults else None
@@ -167,8 +172,8 @@ class Run:
         self.recorder = None
         self.emit = _nowhere
         self.connection = -1
-        self.hardships: Hardships | None = None
-        self.home: tuple[str, ...] = ()
+        self.hardships = None
+        self.home = ()
         self.instances = 0
         self.owner = 0
         self.stopped = False

@@ -46,6 +46,7 @@ class Stage:
         told = target.describe()
         self._make = target.maker(instrument)
         self._home = (told.home,) if told.home else ()
+        self._owns = told.owns
         self.network = network
         self._limit_s = limit_s
         self.in_real_time = False
@@ -62,7 +63,7 @@ class Stage:
 
     def __enter__(self) -> Self:
         with ExitStack() as undo:
-            undo.enter_context(virtual_time(_modules_below(self._home)))
+            undo.enter_context(virtual_time(_modules_of(self._owns)))
             self._probes = undo.enter_context(Probes())
             self._undo = undo.pop_all()
         return self
@@ -115,7 +116,7 @@ class Stage:
         probes.settle()
 
 
-def _modules_below(home: tuple[str, ...]) -> list[str]:
+def _modules_of(owns: Callable[[str], bool]) -> list[str]:
     """The names of the modules that were loaded from the user's code."""
     loaded = [(name, getattr(module, "__file__", None) or "") for name, module in list(sys.modules.items())]
-    return [name for name, file in loaded if home and file.startswith(home)]
+    return [name for name, file in loaded if owns(file)]

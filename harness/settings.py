@@ -76,4 +76,5 @@ class Settings:
             "server", "factory", "loader", "allowed_exceptions", "stateless", "example", "messages", "cwd", "reset",
         )  # fmt: skip
         kept = {name: getattr(self, name) for name in names}
+        kept["network"] = self.network.removeprefix("auto")
         return {name: value for name, value in kept.items() if value}

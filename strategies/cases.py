@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from random import Random
+from typing import Final
 
 from hypothesis import strategies as st
 
@@ -23,16 +24,24 @@ from handshaker.strategies.scripts import draw_script
 __all__ = ["CONTENTS", "ENDINGS", "FastDriver", "Plan", "boundary_cases", "cases", "draw_case", "family", "swarm"]
 
 
+_FIRST_STAYS: Final = (False, *(True,) * 7)
+
+
 def draw_case(source: Source, plan: Plan) -> Case:
     """One Case; the simplest is a single peer that sends nothing and half-closes, with no faults."""
-    script = draw_script(source, plan)
-    others: Sequence[Script] = ()
+    scripts = [draw_script(source, plan)]
     if plan.max_peers > 1 and source.chance(4, plan.crowds):
-        others = source.slots(draw_script, plan.max_peers - 1, plan)
+        scripts = _crowd(source, plan, scripts)
     faults: Sequence[Fault] = ()
     if plan.faults and source.chance(2, bool(plan.fault_options.likely)):
         faults = source.slots(draw_fault, 2, plan.fault_options)
-    return Case((script, *others), tuple(faults), plan.transport)
+    return Case(tuple(scripts), tuple(faults), plan.transport)
+
+
+def _crowd(source: Source, plan: Plan, first: list[Script]) -> list[Script]:
+    """The *first* peer and others after it; the first may stay away, so that any of them can be the last that is left."""
+    others = source.slots(draw_script, plan.max_peers - 1, plan)
+    return first + others if source.pick(_FIRST_STAYS) or not others else others
 
 
 def cases(plan: Plan, messages: st.SearchStrategy[bytes] | None = None) -> st.SearchStrategy[Case]:

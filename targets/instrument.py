@@ -99,8 +99,9 @@ def _promised(handler_class: type) -> tuple[str, ...]:
     return next((names for cls, names in _PROMISED if issubclass(handler_class, cls)), ())
 
 
-@functools.cache
-def _lacks(cls: type, role: str) -> tuple[str, ...]:
+@_remembered
+def _lacks(key: tuple[type, str]) -> tuple[str, ...]:
+    cls, role = key
     names = BUFFERED_READER if role == "rfile" else BUFFERED_WRITER
     return () if issubclass(cls, io.BufferedIOBase) else tuple(name for name in names if not hasattr(cls, name))
 
@@ -179,7 +180,7 @@ def _as_supplied(handler: Any, supplied: tuple[Any, Any, Any]) -> tuple[str, ...
 def _probe_interface(handler: Any) -> None:
     for role in ("rfile", "wfile"):
         file = handler.__dict__.get(role)
-        if file is not None and (lacks := _lacks(type(file), role)):
+        if file is not None and (lacks := _lacks((type(file), role))):
             RUN.emit((("probe.interface", RUN.connection, role, type(file).__name__, lacks), None))
 
 
@@ -240,8 +241,7 @@ class _Births:
         self._original = BaseRequestHandler.__init__
 
     def __enter__(self) -> None:
-        depth = getattr(self._here, "depth", 0)
-        self._here.depth = depth + 1
+        self._here.depth = self._depth() + 1
         BaseRequestHandler.__init__ = self._init_wrapper()  # type: ignore[method-assign]
 
     def __exit__(self, *_: object) -> None:
@@ -249,11 +249,15 @@ class _Births:
         if not self._here.depth:
             BaseRequestHandler.__init__ = self._original  # type: ignore[method-assign]
 
+    def _depth(self) -> int:
+        depth: int = getattr(self._here, "depth", 0)
+        return depth
+
     def _init_wrapper(self) -> Any:
         original = self._original
 
         def init(handler: Any, request: Any, client_address: Any, server: Any) -> None:
-            if not isinstance(handler, TracedHandler) and getattr(self._here, "depth", 0):
+            if not isinstance(handler, TracedHandler) and self._depth():
                 self.latest = type(handler)
                 handler.__class__ = derive_handler(type(handler))
                 _begin(handler, request, client_address, server)

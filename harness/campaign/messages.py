@@ -7,7 +7,7 @@ from typing import Any, Final
 from handshaker.harness import codec
 from handshaker.harness.campaign.workbench import Sighting
 
-__all__ = ["PHASE_NUMBERS", "finished", "progress", "question", "remark", "seen", "started"]
+__all__ = ["PHASE_NUMBERS", "finished", "progress", "question", "remark", "seen", "started", "summary"]
 
 PHASE_NUMBERS: Final = {"preflight": 1, "regressions": 2, "sweep": 3, "generate": 4, "shrink": 5, "confirm": 6}
 
@@ -17,9 +17,14 @@ def started(phase: str, expected: int = 0) -> dict[str, Any]:
     return {"message": "started", "phase": phase, "expected": expected}
 
 
-def finished(phase: str, cases: int, seconds: float) -> dict[str, Any]:
-    """A phase ends."""
-    return {"message": "finished", "phase": phase, "cases": cases, "seconds": seconds}
+def finished(phase: str, cases: int) -> dict[str, Any]:
+    """A phase ends, after *cases* of this worker."""
+    return {"message": "finished", "phase": phase, "cases": cases}
+
+
+def summary(situations: dict[str, int], verdicts: Any, stopped: str) -> dict[str, Any]:
+    """The counts of this worker so far, and why it stops before the end, if it does."""
+    return {"message": "summary", "situations": situations, "verdicts": verdicts, "stopped": stopped}
 
 
 def progress(phase: str, cases: int, seconds: float, expected: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The worker's part of a campaign that looks for violations: preflight, regressions, sweep, generate.
+"""The worker's part of a campaign that looks for violations: preflight, sweep, generate.
 
 Violations are collected without raising or shrinking, each fingerprint once. Every Case is marked on the progress page
 before it is played, so that a worker that dies can be followed by one that starts behind the guilty Case.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ from handshaker.strategies.cases import family
 
 __all__ = ["case_in_flight", "describe", "search"]
 
-HISTORY: Final = 24
+HISTORY: Final = 200
 PROGRESS_EVERY_S: Final = 0.2
 VARIANTS: Final = 16
 DIFFERENCES_MAX: Final = 20
@@ -36,8 +36,7 @@ Message = dict[str, Any]
 
 def search(context: Any, arguments: dict[str, Any]) -> Iterator[Message]:
     """The task: look for violations, from where `resume` says, and tell each once."""
-    settings = codec.decode(Settings, arguments["settings"], where="settings")
-    with Workbench(context.target, settings, arguments["network"], guard=True) as bench:
+    with Workbench.of(context, arguments, guard=True) as bench:
         try:
             yield from _Hunt(context, bench, arguments).run()
         except _NeedsKernel as need:
@@ -46,19 +45,17 @@ def search(context: Any, arguments: dict[str, Any]) -> Iterator[Message]:
 
 def describe(context: Any, arguments: dict[str, Any]) -> Iterator[Message]:
     """The task: say what was found under the target's name, without playing anything."""
-    settings = codec.decode(Settings, arguments["settings"], where="settings")
     about = context.target.describe()
-    judged = Workbench(context.target, settings, arguments["network"]).judge.slugs
+    judged = Workbench.of(context, arguments).judge.slugs
     yield {
         "kind": str(about.kind), "server": about.server, "hosted": about.hosted,
-        "remarks": [about.hosted, *about.remarks], "invariants": len(judged), "where": about.where,
+        "remarks": [about.hosted, *about.remarks], "judged": judged, "where": about.where,
     }  # fmt: skip
 
 
 def case_in_flight(context: Any, arguments: dict[str, Any]) -> Iterator[Message]:
     """The task: make the Case again that a dead worker had in flight, without playing it."""
-    settings = codec.decode(Settings, arguments["settings"], where="settings")
-    with Workbench(context.target, settings, arguments["network"]) as bench:
+    with Workbench.of(context, arguments) as bench:
         phase, index = arguments["mark"]
         case = _remake(Traffic(bench), phase, index)
         yield {"message": "case", "case": codec.encode(case) if case is not None else None}
@@ -98,7 +95,10 @@ class _NeedsKernel(Exception):
 
 
 class _Hunt:
-    """One pass over the phases, with what it has seen so far."""
+    """One pass over the phases, with what it has seen so far.
+
+    One that comes after a dead worker tells its summary after every Case, for it may die as well.
+    """
 
     def __init__(self, context: Any, bench: Workbench, arguments: dict[str, Any]) -> None:
         self._context = context
@@ -106,61 +106,51 @@ class _Hunt:
         self._settings = bench.settings
         self._traffic = Traffic(bench)
         self._resume: tuple[int, int] = tuple(arguments.get("resume", (0, 0)))
+        self._phases: list[str] = arguments["phases"]
         self._known = {tuple(key) for key in arguments.get("known", ())}
-        self._saved = [codec.decode(Case, case, where="a saved finding") for case in arguments.get("saved", ())]
+        self._summary_every_s = 0.0 if self._resume[0] else PROGRESS_EVERY_S
         self._recent: deque[Case] = deque(maxlen=HISTORY)
         self._situations: Counter[str] = Counter(dict.fromkeys(situations.SITUATIONS, 0))
         self._asked: set[str] = set()
         self._stale: set[int] = set()
         self._differences: Counter[str] = Counter()
         self._cases = 0
-        self._told = 0.0
-        self._began = time.perf_counter()
+        self._told = self._began = time.perf_counter()
+        self._spent_s: float = arguments.get("spent", 0.0)
+        bench.cornered = self._cornered
 
     def run(self) -> Iterator[Message]:
-        """All phases that the settings name, each told when it starts and ends."""
-        phases = {
-            "preflight": self._preflight, "regressions": self._regressions,
-            "sweep": self._sweep, "generate": self._generate,
-        }  # fmt: skip
+        """The phases that were asked for, each told when it starts and ends."""
+        phases = {"preflight": self._preflight, "sweep": self._sweep, "generate": self._generate}
         for name, phase in phases.items():
-            if name in self._settings.phases and messages.PHASE_NUMBERS[name] >= self._resume[0]:
-                cases, began = self._cases, time.perf_counter()
-                yield messages.started(name)
+            if name in self._phases and messages.PHASE_NUMBERS[name] >= self._resume[0] and not self._over():
+                cases, expected = self._cases, self._settings.max_examples if name == "generate" else 0
+                yield messages.started(name, expected)
                 yield from phase()
-                yield messages.finished(name, self._cases - cases, time.perf_counter() - began)
-                if self._over():
-                    break
-        yield {
-            "message": "summary",
-            "situations": dict(self._situations),
-            "verdicts": self._bench.judge.counts(),
-            "cases": self._cases,
-        }
+                yield messages.finished(name, self._cases - cases)
+        yield self._summary()
+
+    def _summary(self) -> Message:
+        counts = self._bench.judge.counts()
+        return messages.summary(dict(self._situations), counts, "max-time" if self._late() else "")
 
     def _over(self) -> bool:
+        return self._context.stop_requested() or len(self._known) >= self._settings.max_failures or self._late()
+
+    def _late(self) -> bool:
         limit = self._settings.max_time_s
-        return (
-            self._context.stop_requested()
-            or len(self._known) >= self._settings.max_failures
-            or (limit is not None and time.perf_counter() - self._began > limit)
-        )
+        return limit is not None and time.perf_counter() - self._began + self._spent_s > limit
 
     # the phases
 
     def _preflight(self) -> Iterator[Message]:
         for index, case in enumerate(self._traffic.preflight()):
-            if self._skip("preflight", index):
-                continue
-            yield from self._examine("preflight", case)
-
-    def _regressions(self) -> Iterator[Message]:
-        for index, case in enumerate(self._saved):
-            if not self._skip("regressions", index):
-                yield from self._examine("regressions", case)
+            if not self._skip("preflight", index):
+                yield from self._examine("preflight", case, self._bench.preflight)
+        yield {"message": "learnt", "handler": self._bench.learnt}
 
     def _sweep(self) -> Iterator[Message]:
-        if self._settings.example:
+        if self._settings.example and not self._skip("sweep", 0):
             plain = self._traffic.preflight()[1]
             for sighting in self._bench.related(COMPLETENESS, plain, left_open(plain)):
                 yield from self._tell(sighting, "sweep")
@@ -174,6 +164,7 @@ class _Hunt:
             if self._skip("sweep", index):
                 continue
             yield from self._examine("sweep", case)
+            yield from self._pulse("sweep")
             if faulty and not self._struck:
                 exhausted = kind
 
@@ -183,8 +174,6 @@ class _Hunt:
             if drawn.index >= self._settings.max_examples or self._over():
                 return
             yield from self._family(drawn)
-            if time.perf_counter() - self._told > PROGRESS_EVERY_S:
-                yield self._progress("generate", self._settings.max_examples)
 
     def _family(self, drawn: Drawn) -> Iterator[Message]:
         base_flat: Any = None
@@ -193,6 +182,7 @@ class _Hunt:
                 continue
             if number == 0:
                 yield from self._examine("generate", case, tape=drawn.tape)
+                yield from self._pulse("generate", self._settings.max_examples)
                 base_flat = self._flat
             elif relation in ("", "canary"):
                 yield from self._examine("generate", case)
@@ -211,6 +201,7 @@ class _Hunt:
         number = messages.PHASE_NUMBERS[phase]
         if (number, index) < self._resume:
             return True
+        self._cases += 1
         self._context.mark(number, index)
         return False
 
@@ -220,12 +211,14 @@ class _Hunt:
             yield messages.remark("side-effect", f"the handler {action}: {detail}")
 
     def _note(self, case: Case) -> None:
-        self._cases += 1
         situations.count(case, self._situations)
         self._recent.append(case)
 
-    def _examine(self, phase: str, case: Case, tape: tuple[Any, ...] = ()) -> Iterator[Message]:
-        recorder = self._bench.run(case)
+    def _examine(
+        self, phase: str, case: Case, play: Callable[[Case], Any] | None = None, *, tape: tuple[Any, ...] = ()
+    ) -> Iterator[Message]:
+        self._phase = phase
+        recorder = (play or self._bench.run)(case)
         if self._bench.touched:
             yield from self._touched()
         self._flat = recorder.flat
@@ -237,6 +230,14 @@ class _Hunt:
                 yield from self._tell(replace(sighting, tape=tape), phase)
             self._stale.add(shape)
         self._note(case)
+
+    def _cornered(self, case: Case, recorder: Any) -> None:
+        """The handler swallows every stop, and its process ends now: tell what it showed before it was stopped."""
+        for sighting in self._bench.cornered_in(recorder, case):
+            for message in self._tell(sighting, self._phase):
+                self._context.send(message)
+        for message in self._stopped(recorder.stopped_by):
+            self._context.send(message)
 
     def _stopped(self, what: tuple[Any, ...]) -> Iterator[Message]:
         if what[0] == "network.kernel":
@@ -254,6 +255,10 @@ class _Hunt:
             self._known.add(sighting.key)
             yield messages.seen(replace(sighting, history=tuple(self._recent), phase=phase))
 
-    def _progress(self, phase: str, expected: int) -> Message:
-        self._told = time.perf_counter()
-        return messages.progress(phase, self._cases, self._told - self._began, expected)
+    def _pulse(self, phase: str, expected: int = 0) -> Iterator[Message]:
+        now = time.perf_counter()
+        if now - self._told >= PROGRESS_EVERY_S:
+            yield messages.progress(phase, self._cases, now - self._began, expected)
+        if now - self._told >= self._summary_every_s:
+            self._told = now
+            yield self._summary()

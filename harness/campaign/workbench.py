@@ -76,6 +76,9 @@ class Workbench:
 
     With *guard*, which is for a process of ours only, connections to other machines are refused while a Case is played,
     and `touched` collects what the handler did to the world outside its connection, as (action, detail).
+
+    A handler that swallows every stop is ended together with its process; `cornered` is told the Case and its recorder
+    before that, so that what it shows is not lost.
     """
 
     def __init__(self, target: Any, settings: Settings, network: str, *, guard: bool = False) -> None:
@@ -84,12 +87,10 @@ class Workbench:
         self._effects = watch_side_effects(self._touch) if guard else None
         self.target = target
         self.network = network
+        self.cornered: Callable[[Case, Any], object] = _nothing
+        self._playing = Case()
         self._reset: Callable[[], object] | None = resolve(settings.reset, "reset") if settings.reset else None
-        self._learn()
-
-    def _learn(self) -> None:
-        """Ask the target about itself: at first, and again when preflight has shown what an opaque callable makes."""
-        about, settings = self.target.describe(), self.settings
+        about = target.describe()
         self.server_name = about.server
         self.contract: Contract = self.target.contract(
             stateless=settings.stateless, allowed_exceptions=settings.allowed_exceptions, example=settings.example
@@ -98,17 +99,34 @@ class Workbench:
         self.stage = Stage(self.target, network=self.network)
         self._questions: list[tuple[str, str]] = []
 
+    @classmethod
+    def of(cls, context: Any, arguments: dict[str, Any], *, guard: bool = False) -> Self:
+        """The bench that a task's arguments describe, with what preflight has learnt about the target."""
+        if arguments.get("handler"):
+            context.target.learn(resolve(arguments["handler"], "handler"))
+        settings = codec.decode(Settings, arguments["settings"], where="settings")
+        return cls(context.target, settings, arguments["network"], guard=guard)
+
     def __enter__(self) -> Self:
         self.stage.__enter__()
+        self._unstoppable, RUN.unstoppable = RUN.unstoppable, self._corner
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        RUN.unstoppable = self._unstoppable
         self.stage.__exit__(*exc_info)
+
+    def _corner(self) -> None:
+        recorder, case = RUN.recorder, self._playing
+        RUN.clear()
+        self.cornered(case, recorder)
+        os._exit(CORNERED)
 
     def run(self, case: Case) -> Any:
         """Play *case* on a fresh server, after the user's `reset`, and return the recorder."""
+        self._playing = case
         if self._reset is not None:
-            self._reset()
+            self._clear_state(self._reset)
         if self._effects is None:
             return self.stage.run(case)
         self._effects.armed = True
@@ -116,6 +134,15 @@ class Workbench:
             return self.stage.run(case)
         finally:
             self._effects.armed = False
+
+    def _clear_state(self, reset: Callable[[], object]) -> None:
+        try:
+            reset()
+        except Exception as error:
+            raise UsageError(
+                f"reset: {self.settings.reset!r} raised {type(error).__name__}: {error}; it is called without arguments "
+                "before every case, and must not raise"
+            ) from error
 
     def _touch(self, action: str, detail: str) -> None:
         self.touched.append((action, detail))
@@ -163,6 +190,10 @@ class Workbench:
             Sighting(verdict.invariant, violation, case, folded)
             for verdict, violation, folded in primary(self.judge.verdicts(trace))
         ]
+
+    def cornered_in(self, recorder: Any, case: Case) -> list[Sighting]:
+        """What a run of *case* violates that could not be brought to its end: only how the handler failed to end."""
+        return [found for found in self.judged(recorder, case) if found.invariant.startswith("liveness/")]
 
     def related(self, relation: str, base: Case, variant: Case, base_flat: Any = None) -> list[Sighting]:
         """Compare *variant* with *base*; equal replies settle it, a difference is judged over three Traces."""

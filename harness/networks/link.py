@@ -22,6 +22,7 @@ from handshaker.harness.networks.player import Player
 __all__ = ["FIRST_PEER_PORT", "RESET_CUTS_BYTES", "Link", "how_it_ended"]
 
 FIRST_PEER_PORT: Final = 40_000
+LONG_BYTES: Final = 4_096
 RESET_CUTS_BYTES: Final = 128_000
 """The longest reply that the receive buffer of a peer holds when a reset follows at once (measured on Linux)."""
 
@@ -44,7 +45,7 @@ class Link:
     def __init__(self, number: int, case: Case) -> None:
         self.number = number
         self.address = ("127.0.0.1", FIRST_PEER_PORT + number)
-        self.inbox = b""
+        self.inbox: bytes | memoryview = b""
         self.ended = False  # a FIN has come: after the inbox, reads give b""
         self.error = 0  # a pending socket error, given once
         self.dead = False  # reset, or ended by both sides
@@ -62,7 +63,10 @@ class Link:
 
     def deliver(self, data: bytes) -> None:
         """One segment arrives; also after SHUT_RD, which does not keep Linux from taking what comes."""
-        self.inbox += data
+        if self.inbox:
+            data = bytes(self.inbox) + data
+        # A view, where the handler may take a long segment in many small pieces: cutting one copies nothing.
+        self.inbox = data if len(data) < LONG_BYTES else memoryview(data)
 
     def half_close(self) -> None:
         """A FIN arrives."""
@@ -107,7 +111,7 @@ class Link:
         data = self.inbox[:size]
         if not peek:
             self.inbox = self.inbox[size:]
-        return data
+        return data if type(data) is bytes else bytes(data)
 
     def put(self, data: memoryview) -> None:
         """Bytes go to the peer, if it is still there; a closed peer answers the first ones with a reset."""

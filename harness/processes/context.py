@@ -33,6 +33,7 @@ class Context:
         self.target = target
         self.mark: Callable[[int, int], None] = page.mark
         self._page, self._wire, self._stacks = page, wire, stacks
+        self._answering = -1
         # A handler may fork, and its copy may come back into our loop: it must neither mark nor speak in our name.
         os.register_at_fork(after_in_child=page.disown)
 
@@ -65,9 +66,13 @@ class Context:
         finally:
             os.close(reading)
 
+    def answer(self, value: Any) -> None:
+        """In a forked call that cannot return any more: give *value* back; the caller ends the process next."""
+        write_or_exit(self._answering, to_line(["ended", value]))
+
     def _answer(self, writing: int, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
         self._page.adopt()
-        self._wire = -1
+        self._wire, self._answering = -1, writing
         try:
             answer = to_line(["ended", function(*args)])
         except BaseException as error:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from socketserver import StreamRequestHandler, TCPServer
-from typing import Any
+from socketserver import StreamRequestHandler
 
-__all__ = ["LINE_BYTES", "LineServer", "Lines"]
+__all__ = ["LINE_BYTES", "Lines"]
 
 LINE_BYTES = 1_000
 
@@ -22,10 +21,3 @@ class Lines(StreamRequestHandler):
     def answer(self, line: bytes) -> bytes:
         """The reply to one line."""
         return line.upper()
-
-
-class LineServer(TCPServer):
-    """A server that brings its handler along."""
-
-    def __init__(self, server_address: Any) -> None:
-        super().__init__(server_address, Lines)

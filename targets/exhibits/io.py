@@ -7,7 +7,8 @@ from contextlib import suppress
 from socketserver import BaseRequestHandler
 from typing import Any
 
-from handshaker.targets.exhibits.common import LINE_BYTES, Lines, LineServer
+from handshaker.targets.exhibits.common import LINE_BYTES, Lines
+from handshaker.targets.exhibits.common_server import LineServer
 
 __all__ = [
     "BufferedInterface",

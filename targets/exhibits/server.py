@@ -8,7 +8,8 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-from handshaker.targets.exhibits.common import LINE_BYTES, Lines, LineServer
+from handshaker.targets.exhibits.common import LINE_BYTES, Lines
+from handshaker.targets.exhibits.common_server import LineServer
 
 __all__ = [
     "AcceptErrorsSurvived",

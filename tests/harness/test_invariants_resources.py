@@ -118,8 +118,13 @@ BAD = {
         "the request is still held": Asked(without(ONE, "socket.released")),
         "the request of a failed setup() is still held": Asked(without(FAILED_SETUP, "socket.released")),
         "the same, on loopback": Asked(
-            leaked(trace(peer(0), [pair for pair in peer(1, setup=Raised()) if pair[0][0] != "socket.released"],
-                         header=LOOPBACK))
+            leaked(
+                trace(
+                    peer(0),
+                    [pair for pair in peer(1, setup=Raised()) if pair[0][0] != "socket.released"],
+                    header=LOOPBACK,
+                )
+            )
         ),
     },
     "resources/closed-explicitly": {"collected": Asked(by_collector(ONE))},

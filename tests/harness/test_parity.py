@@ -54,7 +54,9 @@ steps = st.one_of(
     ),
     endings,
 )
-points = st.sampled_from([("recv", "short"), ("recv", "ConnectionResetError"), ("send", "short"), ("send", "TimeoutError")])
+points = st.sampled_from(
+    [("recv", "short"), ("recv", "ConnectionResetError"), ("send", "short"), ("send", "TimeoutError")]
+)
 
 
 @st.composite

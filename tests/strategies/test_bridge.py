@@ -77,7 +77,13 @@ def test_a_tape_is_played_and_shrunk_to_the_minimum() -> None:
 
 
 EVERY_KIND = st.tuples(
-    st.booleans(), st.integers(), st.floats(), st.text(), st.binary(), st.lists(st.integers(0, 3)), st.sampled_from("abc")
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(),
+    st.binary(),
+    st.lists(st.integers(0, 3)),
+    st.sampled_from("abc"),
 )
 
 
@@ -103,7 +109,7 @@ def test_bounds_are_kept_when_a_tape_does_not_fit() -> None:
 
 def test_what_does_not_come_back_is_nondeterministic() -> None:
     """A tape that does not violate when played again gives no value, and the label."""
-    found = minimise((700, b"abc"), PAIR, lambda pair: False)
+    found = minimise((700, b"abc"), PAIR, lambda _: False)
     assert (found.value, found.nondeterministic, found.calls) == (None, True, 2)
     assert "played again" in found.reason
 
@@ -112,7 +118,7 @@ def test_what_does_not_come_back_is_nondeterministic() -> None:
 def test_a_predicate_that_changes_its_mind_is_nondeterministic(true_until: int) -> None:
     """Whether the engine notices in replay, while shrinking or at the end: it is a label, not a crash."""
     calls = itertools.count(1)
-    found = minimise((700, b"abc"), PAIR, lambda pair: 1 < next(calls) <= true_until)
+    found = minimise((700, b"abc"), PAIR, lambda _: 1 < next(calls) <= true_until)
     assert found.nondeterministic
     assert found.value is not None
     assert found.reason
@@ -122,7 +128,7 @@ def test_a_random_predicate_never_crashes() -> None:
     """Any answers at all are borne."""
     for number in range(15):
         answers = random.Random(number)
-        minimise((700, b"abc"), PAIR, lambda pair, answers=answers: answers.random() < 0.6)  # type: ignore[misc]
+        minimise((700, b"abc"), PAIR, lambda _, answers=answers: answers.random() < 0.6)  # type: ignore[misc]
 
 
 def test_an_unstable_strategy_is_labelled() -> None:
@@ -211,7 +217,7 @@ def test_no_backend_stays_behind() -> None:
     """The registry is as it was, whatever happened."""
     module = pytest.importorskip("hypothesis.internal.conjecture.providers", reason=WHICH, exc_type=ImportError)
     before = dict(module.AVAILABLE_PROVIDERS)
-    minimise((700, b"abc"), PAIR, lambda pair: True)
+    minimise((700, b"abc"), PAIR, lambda _: True)
     pool(QUERIES, 3)
     with pytest.raises(UsageError):
         pool(st.integers())
@@ -260,7 +266,7 @@ def test_a_strategy_with_a_single_message_has_a_pool_of_one() -> None:
         (st.text(), "drew '', a str"),
         (st.integers(5, 2), "Cannot have max_value=2 < min_value=5"),
         (st.nothing(), "nothing()"),
-        (st.binary().filter(lambda data: False), "cannot be drawn"),
+        (st.binary().filter(lambda _: False), "cannot be drawn"),
         (st.binary(min_size=2000, max_size=3000), "1,024 bytes of choices"),
         (st.integers(1, 9).map(lambda number: b"x" * (1 // (number - 1))), "ZeroDivisionError"),
     ],

@@ -22,7 +22,9 @@ def _comes_back(case: Case) -> bool:
 SENDS = st.builds(
     Step, st.just("send"), st.binary(min_size=1, max_size=20), repeat=st.sampled_from([1, 1, 2, 7, 100_000])
 )
-OTHERS = st.sampled_from([Step(action) for action in ACTIONS if action not in ("send", "expect", "pause", "stop-reading")])
+OTHERS = st.sampled_from(
+    [Step(action) for action in ACTIONS if action not in ("send", "expect", "pause", "stop-reading")]
+)
 WAITS = st.builds(
     Step, st.sampled_from(["expect", "pause", "stop-reading"]), seconds=st.floats(0, 9), size=st.integers(0, 5000)
 )
@@ -30,7 +32,10 @@ STEPS = st.lists(SENDS | SENDS | OTHERS | WAITS, max_size=8).map(tuple)
 SCRIPTS = STEPS.flatmap(lambda steps: st.builds(Script, st.just(steps), st.integers(0, len(steps))))
 FAULTS = st.sampled_from(ALL_FAULTS).flatmap(lambda kind: st.builds(Fault, *map(st.just, kind), st.integers(1, 50)))
 CASES = st.builds(
-    Case, st.lists(SCRIPTS, max_size=3).map(tuple), st.lists(FAULTS, max_size=3).map(tuple), st.sampled_from(["tcp", "unix"])
+    Case,
+    st.lists(SCRIPTS, max_size=3).map(tuple),
+    st.lists(FAULTS, max_size=3).map(tuple),
+    st.sampled_from(["tcp", "unix"]),
 )
 
 
@@ -80,7 +85,9 @@ def test_a_repeated_unit_becomes_one_byte() -> None:
     def violates(drawn: Case) -> bool:
         return any(len(script.payload) > 65_536 for script in drawn.scripts)
 
-    assert _smallest(Case((Script(long),)), violates) == Case((Script((Step("send", b"a", 65_537), Step("half-close"))),))
+    assert _smallest(Case((Script(long),)), violates) == Case(
+        (Script((Step("send", b"a", 65_537), Step("half-close"))),)
+    )
 
 
 def test_an_early_end_shrinks_with_its_script() -> None:

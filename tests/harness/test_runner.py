@@ -1,0 +1,156 @@
+"""A Stage plays Cases on its network, and says what they do to the process."""
+
+from __future__ import annotations
+
+import os
+import socketserver
+import threading
+import time
+
+import pytest
+
+from handshaker.harness.case import Case, Script
+from handshaker.harness.recorder import RUN
+from handshaker.harness.runner import Stage
+from handshaker.targets.stdlib import StdlibTarget
+from tests.harness.parity_handlers import LineEcho
+from tests.harness.wires import HALF_CLOSE, send
+
+CASE = Case((Script((send(b"ab\n"), HALF_CLOSE)),))
+NETWORKS = pytest.mark.parametrize("network", ["memory", "loopback"])
+
+
+class KeepsAFile(socketserver.StreamRequestHandler):
+    kept: tuple = ()
+
+    def handle(self):
+        line = self.rfile.readline(9)
+        if line:
+            KeepsAFile.kept += (os.open(os.devnull, os.O_RDONLY),)
+
+
+class KeepsOneFile(socketserver.StreamRequestHandler):
+    kept = -1
+
+    def handle(self):
+        if self.kept < 0:
+            KeepsOneFile.kept = os.open(os.devnull, os.O_RDONLY)
+
+
+class LeavesAThread(socketserver.BaseRequestHandler):
+    leave = threading.Event()
+
+    def handle(self):
+        threading.Thread(target=self.leave.wait).start()
+
+
+class NeedsADescriptor(socketserver.BaseRequestHandler):
+    def handle(self):
+        self.request.fileno()
+
+
+class Looks(socketserver.BaseRequestHandler):
+    seen: list = []  # noqa: RUF012
+
+    def handle(self):
+        self.seen.append((time.time(), id(type(self.server)) and self.server.server_address[0]))
+
+
+@NETWORKS
+def test_the_same_case_gives_the_same_events(network):
+    """On both networks, run after run; in memory down to the last payload."""
+    with Stage(StdlibTarget(LineEcho), network=network) as stage:
+        first, second = stage.run(CASE), stage.run(CASE)
+        assert first.flat[::2] == second.flat[::2]
+        assert (first.flat == second.flat) is (network == "memory")
+        assert stage.play(CASE).header.network == network
+        assert stage.play(CASE).replies == (b"AB\n",)
+
+
+@NETWORKS
+def test_the_last_event_is_the_end_of_the_last_peer(network):
+    """Relations read the last reply there, whatever the probes had to say."""
+    with Stage(StdlibTarget(KeepsAFile), network=network) as stage:
+        flat = stage.run(CASE).flat
+    _close_kept(KeepsAFile)
+    assert flat[-2][0] == "peer.end"
+
+
+def test_a_stage_plays_only_while_it_is_entered():
+    """Without its probes and its clock a Case would be another Case."""
+    stage = Stage(StdlibTarget(LineEcho))
+    with pytest.raises(RuntimeError, match="with Stage"):
+        stage.run(CASE)
+
+
+@NETWORKS
+def test_a_descriptor_that_every_case_leaves_is_told(network):
+    """Growth that repeats is the handler's; the Stage knows how many it carries by now."""
+    with Stage(StdlibTarget(KeepsAFile), network=network) as stage:
+        assert stage.play(CASE).of("probe.descriptors")[0]["delta"] == 1
+        assert stage.burden == 2
+        assert not stage.play(Case((Script((HALF_CLOSE,)),))).of("probe.descriptors")
+        assert stage.play(CASE).of("probe.descriptors")[0]["delta"] == 1
+    _close_kept(KeepsAFile)
+
+
+@NETWORKS
+def test_a_descriptor_that_is_opened_once_is_no_leak(network):
+    """A cache that is filled by the first Case does not grow with the second."""
+    with Stage(StdlibTarget(KeepsOneFile), network=network) as stage:
+        assert not stage.play(CASE).of("probe.descriptors")
+    os.close(KeepsOneFile.kept)
+    KeepsOneFile.kept = -1
+
+
+@NETWORKS
+def test_a_thread_that_a_case_leaves_is_told(network):
+    """Threads that go on after the server was closed are counted, once."""
+    LeavesAThread.leave.clear()
+    try:
+        with Stage(StdlibTarget(LeavesAThread), network=network) as stage:
+            assert stage.play(CASE).of("probe.threads")[0]["delta"] == 1
+            assert stage.play(Case(())).of("probe.threads") == ()
+    finally:
+        LeavesAThread.leave.set()
+
+
+def test_in_memory_the_need_of_a_descriptor_is_told():
+    """The campaign then goes on on loopback, which serves such a handler."""
+    with Stage(StdlibTarget(NeedsADescriptor)) as stage:
+        assert stage.run(CASE).stopped_by == ("network.kernel", 0, "fileno")
+    with Stage(StdlibTarget(NeedsADescriptor), network="loopback") as stage:
+        assert stage.run(CASE).stopped_by == ()
+        assert stage.in_real_time
+
+
+@NETWORKS
+def test_the_handler_sees_virtual_time_and_its_servers_own_address(network):
+    """Time stands still between Cases, and the address is one of 127.0.0.1."""
+    Looks.seen.clear()
+    with Stage(StdlibTarget(Looks), network=network) as stage:
+        stage.run(CASE)
+        trace = stage.play(CASE)
+    assert Looks.seen[0] == Looks.seen[1]
+    assert trace.of("server.address")[0]["agrees"]
+    assert Looks.seen[0][1] == "127.0.0.1"
+
+
+@NETWORKS
+def test_a_failing_construction_ends_the_run(network):
+    """Nothing is recorded any more after hosting has failed."""
+
+    class Broken(socketserver.TCPServer):
+        def server_bind(self):
+            raise OSError("no address")
+
+    with Stage(StdlibTarget(LineEcho, server=Broken), network=network) as stage:
+        with pytest.raises(OSError, match="no address"):
+            stage.run(CASE)
+        assert not RUN.active
+
+
+def _close_kept(handler: type) -> None:
+    for descriptor in handler.kept:
+        os.close(descriptor)
+    handler.kept = ()
