@@ -8,6 +8,7 @@ Case runs goes into the Trace instead of the terminal.
 from __future__ import annotations
 
 import io
+import logging
 import os
 import select
 import sys
@@ -18,10 +19,10 @@ from typing import Any, Final, Self, TextIO
 
 from handshaker.harness.recorder import RUN, qualified
 
-__all__ = ["Probes", "open_descriptors"]
+__all__ = ["TEXT_MAX", "Probes", "open_descriptors"]
 
 TEXT_MAX: Final = 20_000
-THREAD_GRACE_S: Final = 0.1
+_THREAD_GRACE_S: Final = 0.1
 _WINDOW: Final = 16
 _ONCE: Final = frozenset({"default", "module", "once"})
 
@@ -105,6 +106,22 @@ def _append(text: str) -> None:
         RUN.emit((what, text[:TEXT_MAX]))
 
 
+def _said(before: Any) -> Any:
+    """Log records count as told also where they go to a file, or to the stderr of before; each is written down once."""
+
+    def callHandlers(logger: logging.Logger, record: logging.LogRecord) -> None:  # noqa: N802
+        recorder = RUN.recorder
+        if recorder is None:
+            before(logger, record)
+            return
+        mark = len(recorder.flat), recorder.flat[-1:]
+        before(logger, record)
+        if mark == (len(recorder.flat), recorder.flat[-1:]):
+            _append(f"{record.levelname}:{record.name}:{record.msg}\n")
+
+    return callHandlers
+
+
 class Probes:
     """Watches this process while Cases run. A context manager; `disturbed` is asked after each Case."""
 
@@ -119,6 +136,7 @@ class Probes:
     def __enter__(self) -> Self:
         with ExitStack() as undo:
             self._replace(undo, sys, "stderr", _Stderr(sys.stderr))
+            self._replace(undo, logging.Logger, "callHandlers", _said(logging.Logger.callHandlers))
             self._watch_warnings(undo)
             self._replace(undo, sys, "unraisablehook", _uncaught(sys.unraisablehook))
             self._replace(undo, threading, "excepthook", _uncaught(threading.excepthook))
@@ -187,10 +205,10 @@ class Probes:
 
     def new_threads(self) -> int:
         """How many threads more live now, after those that are just ending were given a moment."""
-        for thread in threading.enumerate():
-            if thread not in self._threads:
-                thread.join(THREAD_GRACE_S)
-        return threading.active_count() - self._thread_count
+        new = [thread for thread in threading.enumerate() if thread not in self._threads]
+        for thread in new:
+            thread.join(_THREAD_GRACE_S)
+        return sum(thread.is_alive() for thread in new)
 
     def new_descriptors(self) -> int:
         """How many descriptors more are open now."""

@@ -15,7 +15,7 @@ from typing import Any
 from handshaker.harness.case import Fault
 from handshaker.harness.trace import Header, Trace, materialise
 
-__all__ = ["RUN", "Emit", "Hardships", "InjectedBaseException", "Recorder", "Run", "injected", "qualified"]
+__all__ = ["RUN", "Emit", "Flat", "Hardships", "InjectedBaseException", "Recorder", "Run", "injected", "qualified"]
 
 Flat = list[Any]
 Emit = Callable[[tuple[Any, Any]], None]

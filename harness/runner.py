@@ -27,7 +27,7 @@ from handshaker.targets.instrument import instrument
 __all__ = ["NETWORKS", "Stage"]
 
 _REAL_TIME: Final = "real time"
-NETWORKS: Final[dict[str, tuple[type[Host], type[socket.socket], Callable[[Case], Any]]]] = {
+NETWORKS: Final[dict[str, tuple[type[Host], type[socket.socket], Callable[..., Any]]]] = {
     "memory": (Host, MemoryListener, MemoryNetwork),
     "loopback": (Host, LoopbackListener, LoopbackNetwork),
     _REAL_TIME: (RealTimeHost, LoopbackListener, RealTimeNetwork),
@@ -58,7 +58,9 @@ class Stage:
 
     def _choose(self, way: str) -> None:
         host, listener, network = NETWORKS[way]
-        self._network = functools.partial(network, limit_s=self._limit_s) if way == _REAL_TIME else network
+        self._network: Callable[[Case], Any] = network
+        if way == _REAL_TIME:
+            self._network = functools.partial(network, limit_s=self._limit_s)
         self._host: Host = host(self._make, listener)
 
     def __enter__(self) -> Self:

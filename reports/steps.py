@@ -8,7 +8,7 @@ from handshaker.harness.case import Case, Script, Step
 from handshaker.harness.trace import Event, Trace
 from handshaker.reports.text import Line, clean, clip, line, plural, show, width_of
 
-__all__ = ["case_lines", "inline_case", "side_by_side"]
+__all__ = ["case_lines", "inline_case", "side_by_side", "step_text"]
 
 _STEPS_MAX: Final = 16
 _PEERS_MAX: Final = 6

@@ -12,7 +12,7 @@ from handshaker.harness.notices import CampaignFinished, FindingReady
 from handshaker.harness.verdict import Level
 from handshaker.reports.text import Line, clean, dotted, labelled, line, plural, rule, wrap
 
-__all__ = ["EXITS", "outcome_line", "rate", "summary_lines"]
+__all__ = ["EXITS", "Row", "outcome_line", "rate", "summary_lines"]
 
 EXITS: Final = {0: "held", 1: "violated", 2: "could not test", 130: "interrupted"}
 

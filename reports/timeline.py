@@ -86,9 +86,10 @@ def event_text(event: Event, room: int, *, short: bool = False) -> str:
 
 
 def _raised(event: Event) -> str:
-    said = clean(event.get("message", ""))
+    name = exception_name(event["lineage"][0])
+    said = clean(event.get("message", "")).removeprefix(f"{name.rpartition('.')[2]}:").strip()
     injected = " (injected)" if event.get("injected") else ""
-    return f"{exception_name(event['lineage'][0])}{injected}" + (f": {said}" if said else "")
+    return f"{name}{injected}" + (f": {said}" if said else "")
 
 
 def exception_name(qualified: object) -> str:

@@ -39,7 +39,7 @@ def draw_case(source: Source, plan: Plan) -> Case:
 
 
 def _crowd(source: Source, plan: Plan, first: list[Script]) -> list[Script]:
-    """The *first* peer and others after it; the first may stay away, so that any of them can be the last that is left."""
+    """The *first* peer and others after it; the first may stay away, so that any one of them can remain alone."""
     others = source.slots(draw_script, plan.max_peers - 1, plan)
     return first + others if source.pick(_FIRST_STAYS) or not others else others
 

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from handshaker.strategies.bytecode import Constant, constants
 
-__all__ = ["Dictionary", "mine"]
+__all__ = ["FORMATS_MAX", "NUMBERS_MAX", "TERMINATORS_MAX", "TOKENS_MAX", "Dictionary", "mine"]
 
 TOKENS_MAX: Final = 64
 NUMBERS_MAX: Final = 24

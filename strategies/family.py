@@ -20,7 +20,7 @@ from handshaker.strategies.segments import variants
 
 __all__ = ["family"]
 
-FAMILY_MAX: Final = 8
+_FAMILY_MAX: Final = 8
 _SEGMENTATIONS_MAX: Final = 3
 _LONG_BYTES: Final = 4096
 
@@ -37,7 +37,7 @@ def family(case: Case, other: Script | None = None) -> list[tuple[str, Case]]:
         last = case.scripts[-1]
         relatives.append(("repeatability", _with_scripts(case, (*case.scripts, last))))
         relatives.append(("isolation", _with_scripts(case, (other or _OTHER, *case.scripts))))
-    return relatives[:FAMILY_MAX]
+    return relatives[:_FAMILY_MAX]
 
 
 def _with_scripts(case: Case, scripts: tuple[Script, ...]) -> Case:

@@ -26,6 +26,7 @@ __all__ = [
     "Target",
     "TargetDescription",
     "TargetKind",
+    "is_inside",
     "qualified_name",
 ]
 
@@ -56,8 +57,9 @@ class TargetDescription:
     `text` is TARGET as the user wrote it; `handler` and `server` are `module:Name` (an unknown handler is `""`).
     `handler_kind` is base, stream or datagram. `overrides` names the framework methods that are not socketserver's
     own. `timeout` is in seconds. `home` is the path prefix of the user's code; `where` is the `file:line` of the
-    handler's handle(). `hosted` says under which server the
-    handler lives and why; `remarks` are the sentences that a user should read once.
+    handler's handle(). `plain` is a message that the handler is known to understand (or `b""`). `hosted` says under
+    which server the handler lives and why; `beside` says that the server as it was written serves peers beside each
+    other, in threads or processes; `remarks` are the sentences that a user should read once.
     """
 
     text: str
@@ -73,15 +75,22 @@ class TargetDescription:
     nagle_disabled: bool = False
     home: str = ""
     where: str = ""
+    plain: bytes = b""
     hosted: str = ""
+    beside: bool = False
     remarks: tuple[str, ...] = ()
 
     def owns(self, filename: str) -> bool:
         """Whether *filename* is the user's code: inside `home`, and not a package installed somewhere below it."""
-        if not self.home or not filename.startswith(self.home):
-            return False
-        below = os.sep + filename[len(self.home) :]
-        return not any(marker in below for marker in _INSTALLED)
+        return bool(self.home) and is_inside(self.home, filename)
+
+
+def is_inside(home: str, filename: str) -> bool:
+    """Whether *filename* lies below the path prefix *home*, and not in packages installed somewhere below it."""
+    if not filename.startswith(home):
+        return False
+    below = os.sep + filename[len(home) :]
+    return not any(marker in below for marker in _INSTALLED)
 
 
 class Target(Protocol):

@@ -85,6 +85,7 @@ class Host:
                 listener.close()
                 listener = server.socket = self._listener()
                 listener.bind(ADDRESS)
+                listener.listen()
         finally:
             socket.socket, socket.getfqdn = before  # type: ignore[misc]
         network.listen(listener)

@@ -19,6 +19,7 @@ from typing import Any, Final, TypeVar
 from handshaker.harness.contract import BUFFERED_READER, BUFFERED_WRITER
 from handshaker.harness.recorder import RUN, injected, qualified
 from handshaker.harness.vocabulary import SERVER_HOOKS
+from handshaker.targets.base import is_inside
 
 __all__ = [
     "ALIVE",
@@ -69,13 +70,19 @@ def _lineage(cls: type[BaseException]) -> tuple[str, ...]:
     return tuple(qualified(base) for base in cls.__mro__ if base is not object)
 
 
+@_remembered
+def _is_users(place: tuple[tuple[str, ...], str]) -> bool:
+    homes, filename = place
+    return any(is_inside(home, filename) for home in homes)
+
+
 def _users_frame(exception: BaseException) -> tuple[str, str]:
     """The innermost frame in the user's code, as `module:qualified name` and as `file:line`."""
     found: tuple[str, str] = ("", "")
     traceback = exception.__traceback__
     while traceback is not None:
         code = traceback.tb_frame.f_code
-        if RUN.home and code.co_filename.startswith(RUN.home):
+        if _is_users((RUN.home, code.co_filename)):
             module = traceback.tb_frame.f_globals.get("__name__", "")
             found = (f"{module}:{code.co_qualname}", f"{code.co_filename}:{traceback.tb_lineno}")
         traceback = traceback.tb_next

@@ -40,7 +40,7 @@ from handshaker.targets.detect import (
 )
 from handshaker.targets.homes import home_of
 from handshaker.targets.loading import load, parse
-from handshaker.targets.natural import ALIASES, natural_server
+from handshaker.targets.natural import ALIASES, natural_server, plain_message
 
 __all__ = ["StdlibTarget", "load_target"]
 
@@ -273,7 +273,9 @@ class StdlibTarget:
             nagle_disabled=bool(getattr(cls, "disable_nagle_algorithm", False)),
             home=home_of(handler),
             where=_where(cls),
+            plain=plain_message(cls),
             hosted=self._hosted,
+            beside=bool(plain_reason(self._server_class)),
             remarks=tuple(self._remarks),
         )
 

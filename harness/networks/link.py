@@ -22,7 +22,7 @@ from handshaker.harness.networks.player import Player
 __all__ = ["FIRST_PEER_PORT", "RESET_CUTS_BYTES", "Link", "how_it_ended"]
 
 FIRST_PEER_PORT: Final = 40_000
-LONG_BYTES: Final = 4_096
+_LONG_BYTES: Final = 4_096
 RESET_CUTS_BYTES: Final = 128_000
 """The longest reply that the receive buffer of a peer holds when a reset follows at once (measured on Linux)."""
 
@@ -66,7 +66,7 @@ class Link:
         if self.inbox:
             data = bytes(self.inbox) + data
         # A view, where the handler may take a long segment in many small pieces: cutting one copies nothing.
-        self.inbox = data if len(data) < LONG_BYTES else memoryview(data)
+        self.inbox = data if len(data) < _LONG_BYTES else memoryview(data)
 
     def half_close(self) -> None:
         """A FIN arrives."""

@@ -10,7 +10,7 @@ from typing import Any, Final, NoReturn, Protocol
 
 from handshaker.harness.networks.sockets import VirtualTimeout
 
-__all__ = ["SERVER_PORT", "KernelLess", "MemoryListener"]
+__all__ = ["SERVER_PORT", "Accepting", "KernelLess", "MemoryListener"]
 
 SERVER_PORT: Final = 8_000
 _ANYWHERE: Final = "0.0.0.0"  # noqa: S104 - what an unbound socket says; nothing is bound here

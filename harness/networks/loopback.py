@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from typing import Any, Final, NoReturn
+from typing import Any, NoReturn
 
 from handshaker.harness.case import Case
 from handshaker.harness.errors import HarnessBug
@@ -24,7 +24,6 @@ from handshaker.harness.recorder import RUN, Emit
 
 __all__ = ["LoopbackListener", "LoopbackNetwork", "LoopbackSocket", "named"]
 
-BACKLOG: Final = 128
 _Kernel: Any = socket.SocketType  # the C class below socket.socket: what is called on it is not recorded
 
 
@@ -151,7 +150,8 @@ class LoopbackSocket(PulledSocket, VirtualTimeout):
         except OSError:
             self._note_barren("send")
             raise
-        self._barren = 0
+        if count:
+            self._barren = 0
         if not self._peer.gone:
             self._peer.handed += count
         if self._peer.handed > REPLY_BYTES_MAX:
@@ -234,12 +234,13 @@ class LoopbackListener(socket.socket):
 class LoopbackNetwork:
     """One Case on loopback: its peers connect one after another, when the server accepts."""
 
-    __slots__ = ("case", "listener", "peers")
+    __slots__ = ("_address", "case", "listener", "peers")
 
     def __init__(self, case: Case) -> None:
         self.case = case
         self.peers: list[KernelPeer] = []
         self.listener: LoopbackListener | None = None
+        self._address: Any = None
 
     @property
     def waiting(self) -> int:
@@ -248,9 +249,9 @@ class LoopbackNetwork:
 
     def listen(self, listener: LoopbackListener) -> None:
         """Let the peers of this Case connect to *listener*."""
-        listener.listen(BACKLOG)
         listener.network = self
         self.listener = listener
+        self._address = listener.getsockname()
 
     def accept(self) -> tuple[socket.socket, Any]:
         """Let the next peer connect. Raises BlockingIOError when there is none."""
@@ -262,9 +263,10 @@ class LoopbackNetwork:
             RUN.hardships.strike("get_request")
         peer = KernelPeer(number, self.case.scripts[number])
         self.peers.append(peer)
-        peer.connect(self.listener.getsockname())
+        peer.connect(self._address)
         RUN.emit((("peer.connect", number), f"{peer.address[0]}:{peer.address[1]}"))
-        peer.player.play_early(self.case.scripts[number].early)
+        if early := self.case.scripts[number].early:
+            peer.player.play_early(early)
         descriptor, address = self.listener.take()
         sock = LoopbackSocket(descriptor, peer)
         told = (sock.gettimeout(), False, named(sock, address))

@@ -21,7 +21,7 @@ from handshaker.harness.recorder import RUN, Emit
 
 __all__ = ["MemoryListener", "MemoryNetwork", "MemorySocket"]
 
-ROOM_BYTES: Final = 262_144
+_ROOM_BYTES: Final = 262_144
 
 
 class MemorySocket(PulledSocket, KernelLess):
@@ -145,7 +145,7 @@ class MemorySocket(PulledSocket, KernelLess):
             check_events(self.number)
 
     def _room(self, link: Link) -> int:
-        return ROOM_BYTES if link.reading or link.peer_gone else min(ROOM_BYTES, max(0, link.room))
+        return _ROOM_BYTES if link.reading or link.peer_gone else min(_ROOM_BYTES, max(0, link.room))
 
     def _wait_for_room(self, link: Link, deadline: float | None) -> None:
         """Pull until the peer reads again or is gone."""

@@ -26,10 +26,10 @@ __all__ = ["ARRIVAL_S", "SMALL_BUFFER_BYTES", "KernelPeer", "readable"]
 ARRIVAL_S: Final = 1.0
 """How long bytes that are on their way over loopback may take: a bound, never reached on a healthy machine."""
 
-_CHUNK_BYTES: Final = 1 << 20
+_CHUNK_BYTES: Final = 65_536  # more would be mapped and unmapped for every read
 SMALL_BUFFER_BYTES: Final = 4_096
 _ABORT: Final = struct.pack("ii", 1, 0)  # SO_LINGER with zero seconds: close() sends a reset
-_new_socket: Final = socket.socket
+_Kernel: Final[Any] = socket.SocketType  # the C class below socket.socket, which costs half as much to make
 
 
 def readable(descriptor: int, seconds: float, *, also_writable: int = -1) -> bool:
@@ -67,23 +67,26 @@ class KernelPeer:
         self.player = Player(number, script, self)
         self._arrived = 0
         self._queue: deque[memoryview | Callable[[], None]] = deque()
-        self._socket = _new_socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._socket = _Kernel(socket.AF_INET, socket.SOCK_STREAM)
+        self._socket.setblocking(False)
 
     def connect(self, server: Any) -> None:
         """Connect, which needs no accept: the connection waits in the backlog."""
         if self.small_buffers:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER_BYTES)
-        self._socket.settimeout(ARRIVAL_S)
-        self._socket.connect(server)
-        self._socket.setblocking(False)
+        try:
+            self._socket.connect(server)
+        except BlockingIOError:
+            readable(-1, ARRIVAL_S, also_writable=self._socket.fileno())
         self.address = self._socket.getsockname()
 
     # what the peer does (the Wire that the Player plays on)
 
     def deliver(self, data: bytes) -> None:
         """Send one segment, after what is still waiting to be sent."""
-        self._queue.append(memoryview(data))
-        self.push()
+        count = 0 if self._queue else self._send(data)
+        if count < len(data):
+            self._queue.append(memoryview(data)[count:])
 
     def half_close(self) -> None:
         """Send a FIN, after what is still waiting to be sent."""
@@ -112,8 +115,10 @@ class KernelPeer:
         return self._arrived
 
     def _then(self, act: Callable[[], None]) -> None:
-        self._queue.append(act)
-        self.push()
+        if self._queue:
+            self._queue.append(act)
+        else:
+            act()
 
     def _end_sending(self) -> None:
         self.ended = True
@@ -149,7 +154,7 @@ class KernelPeer:
     @property
     def gone(self) -> bool:
         """Whether the peer has closed or reset its end."""
-        return self._socket.fileno() < 0
+        return bool(self._socket.fileno() < 0)
 
     @property
     def consumed(self) -> bool:
@@ -183,9 +188,9 @@ class KernelPeer:
         if not self.push() and not readable(server, ARRIVAL_S, also_writable=self._socket.fileno()):
             raise HarnessBug("the kernel took no more bytes of a peer although the handler had read all before them")
 
-    def _send(self, data: memoryview) -> int:
+    def _send(self, data: bytes | memoryview) -> int:
         try:
-            count = self._socket.send(data)
+            count: int = self._socket.send(data)
         except BlockingIOError:
             return 0
         except OSError:

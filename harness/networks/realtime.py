@@ -26,12 +26,12 @@ from handshaker.harness.networks.live import LivePeer, LiveSocket
 from handshaker.harness.networks.loopback import LoopbackNetwork, named
 from handshaker.harness.recorder import RUN, Emit, Recorder
 
-__all__ = ["LIMIT_S", "PAUSE_MAX_S", "RealTimeNetwork"]
+__all__ = ["LIMIT_S", "PAUSE_MAX_S", "RealTimeNetwork", "stacks", "stamped"]
 
 LIMIT_S: Final = 5.0
 PAUSE_MAX_S: Final = 1.0
-QUIET_S: Final = 0.25
-GRACE_S: Final = 1.0
+_QUIET_S: Final = 0.25
+_GRACE_S: Final = 1.0
 _SLICE_S: Final = 0.002
 _BUSY_SHARE: Final = 0.2  # of one processor; a waiting handler uses next to nothing, whatever else the machine does
 
@@ -123,7 +123,7 @@ class RealTimeNetwork(LoopbackNetwork):
             peer = LivePeer(number, script)
             self.peers.append(peer)
             try:
-                peer.connect(self.listener.getsockname())
+                peer.connect(self._address)
             except OSError:
                 return  # the handler has closed the listening socket
             RUN.emit((("peer.connect", number), f"{peer.address[0]}:{peer.address[1]}"))
@@ -152,7 +152,7 @@ class RealTimeNetwork(LoopbackNetwork):
         else:
             peer.player.advance(None)
             if peer.accepted.is_set():
-                self._await(peer, lambda: peer.took_all() or bool(peer.seen), QUIET_S)
+                self._await(peer, lambda: peer.took_all() or bool(peer.seen), _QUIET_S)
 
     def _await(self, peer: LivePeer, condition: Callable[[], bool], seconds: float) -> bool:
         """Whether *condition* comes true within *seconds*, while *peer* takes what arrives and the server goes on."""
@@ -171,7 +171,7 @@ class RealTimeNetwork(LoopbackNetwork):
         while not (peer.seen or peer.gone or self._over.is_set() or RUN.stopped):
             now = time.monotonic()
             stuck_since = (stuck_since or now) if peer.stuck() else None
-            if (stuck_since is not None and now - stuck_since > QUIET_S) or now - began > self._limit_s:
+            if (stuck_since is not None and now - stuck_since > _QUIET_S) or now - began > self._limit_s:
                 self._stall(busy=(time.process_time() - busy) / (now - began))
                 return
             peer.wait(_SLICE_S)
@@ -181,9 +181,12 @@ class RealTimeNetwork(LoopbackNetwork):
             with contextlib.suppress(Exception):
                 shutdown()
 
-        threading.Thread(target=ask, name="handshaker-shutdown", daemon=True).start()
+        asking = threading.Thread(target=ask, name="handshaker-shutdown", daemon=True)
+        asking.start()
         began, busy = time.monotonic(), time.process_time()
-        if not self._over.wait(self._limit_s):
+        if self._over.wait(self._limit_s):
+            asking.join(_GRACE_S)
+        else:
             self._stall(busy=(time.process_time() - busy) / (time.monotonic() - began))
 
     def _stall(self, busy: float = 0.0) -> None:
@@ -200,11 +203,11 @@ class RealTimeNetwork(LoopbackNetwork):
             for peer in self._live:
                 peer.ready.set()
                 peer.abort()
-            if not self._over.wait(GRACE_S):
+            if not self._over.wait(_GRACE_S):
                 _throw(thread)
-            if not self._over.wait(GRACE_S):
+            if not self._over.wait(_GRACE_S):
                 RUN.unstoppable()
-        thread.join(GRACE_S)
+        thread.join(_GRACE_S)
 
 
 def _throw(thread: threading.Thread) -> None:

@@ -142,7 +142,8 @@ class HookOrder(LineServer):
     """Wrong: process_request() makes the handler itself, past finish_request()."""
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        self.RequestHandlerClass(request, client_address, self)
+        make_handler: Any = self.RequestHandlerClass
+        make_handler(request, client_address, self)
         self.shutdown_request(request)
 
 

@@ -82,7 +82,7 @@ _ALL: Final = (
     _exhibit("server/address", _ANYBODY),
     _exhibit("server/denied-request-closed", _struck("verify_request", "false", "half-close")),
     _exhibit("server/verify-request-does-not-raise", _peer("reset", early=1)),
-    _exhibit("server/accept-errors-survived", _peer(b"a", "half-close")),
+    _exhibit("server/accept-errors-survived", _peer(b"a", "half-close"), example=b"1 hello\n"),
     _exhibit("server/hook-order", _ANYBODY),
     _exhibit("server/error-reported-once", _struck("handle.enter", "ValueError", "half-close")),
     _exhibit("server/base-exceptions", _struck("handle.enter", "SystemExit", "half-close")),

@@ -1,4 +1,4 @@
-"""Handlers that read past our socket are played in real time: served by serve_forever in a thread, every wait bounded."""
+"""Handlers that read past our socket are played in real time: serve_forever in a thread, and every wait bounded."""
 
 from __future__ import annotations
 

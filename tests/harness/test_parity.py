@@ -1,4 +1,4 @@
-"""The same Scripts give the same observable results on both networks: what the memory network says is what Linux does."""
+"""The same Scripts give the same events on both networks: what the memory network says is what Linux does."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def cases(draw) -> Case:
 
 @pytest.mark.parametrize("handler", HANDLERS)
 def test_generated_scripts_give_the_same_events_on_both_networks(handler):
-    """Every event is the same and in the same order: hooks, bytes, ends, errors, timeouts, stops, and what peers saw."""
+    """Every event is the same, in the same order: hooks, bytes, ends, errors, timeouts, stops, and what peers saw."""
     with both(handler) as stages:
 
         @given(case=cases())

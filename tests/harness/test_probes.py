@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import io
+import logging
 import os
 import sys
 import threading
@@ -51,12 +53,24 @@ def test_stderr_is_kept_from_the_terminal_and_bounded(capsys):
 
 def test_stderr_stands_in_for_a_text_file():
     """A program that looks sees a text file that is no terminal; only text can be written to it."""
-    with watched() as recorder:
+    with watched():
         assert (sys.stderr.isatty(), sys.stderr.writable(), sys.stderr.buffer.writable()) == (False, True, True)
         assert sys.stderr.encoding.lower().startswith("utf")
         sys.stderr.close()
         with pytest.raises(TypeError):
             sys.stderr.write(b"bytes")
+
+
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_a_log_record_is_told_once_wherever_it_goes(elsewhere):
+    """Who reports to a file, or to the stderr of before, has reported; who reports to stderr has not done so twice."""
+    logger = logging.getLogger(f"{__name__}.{elsewhere}")
+    logger.propagate = False
+    with watched() as recorder:
+        logger.addHandler(logging.StreamHandler(io.StringIO() if elsewhere else sys.stderr))
+        logger.error("it failed")
+    told = f"ERROR:{logger.name}:it failed\n" if elsewhere else "it failed\n"
+    assert recorder.flat == [("probe.stderr", 3), told]
 
 
 def test_between_cases_stderr_is_the_real_one(capsys):

@@ -39,9 +39,11 @@ class KeepsOneFile(socketserver.StreamRequestHandler):
 
 class LeavesAThread(socketserver.BaseRequestHandler):
     leave = threading.Event()
+    left: list = []  # noqa: RUF012
 
     def handle(self):
-        threading.Thread(target=self.leave.wait).start()
+        self.left.append(threading.Thread(target=self.leave.wait))
+        self.left[-1].start()
 
 
 class NeedsADescriptor(socketserver.BaseRequestHandler):
@@ -113,6 +115,8 @@ def test_a_thread_that_a_case_leaves_is_told(network):
             assert stage.play(Case(())).of("probe.threads") == ()
     finally:
         LeavesAThread.leave.set()
+        for thread in LeavesAThread.left:
+            thread.join()
 
 
 def test_in_memory_the_need_of_a_descriptor_is_told():

@@ -1,13 +1,16 @@
-"""A request socket with a peer behind it, on either network, without any server: what the tests of the networks hold."""
+"""A request socket with a peer behind it, on either network, without a server: what the tests of the networks hold."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
+
 from handshaker.harness.case import Case, Fault, Script, Step
+from handshaker.harness.networks.bounds import Stopped
 from handshaker.harness.networks.clock import CLOCK
 from handshaker.harness.networks.loopback import LoopbackListener, LoopbackNetwork
 from handshaker.harness.networks.memory import MemoryListener, MemoryNetwork
@@ -50,6 +53,7 @@ def connected(network: str, *steps: Step, early: int = 0, faults: tuple[Fault, .
     playing = network_class(Case((Script(steps, early),)))
     listener = listener_class()
     listener.bind(("127.0.0.1", 0))
+    listener.listen()
     playing.listen(listener)
     try:
         wire = Wire(listener.accept()[0], playing, recorder)
@@ -61,6 +65,18 @@ def connected(network: str, *steps: Step, early: int = 0, faults: tuple[Fault, .
         RUN.clear()
         playing.close()
         listener.close()
+
+
+def run_until_stopped(operation: Callable[[], object]) -> int:
+    """Repeat *operation*, whatever errors it raises, until it is stopped; returns how often it went through."""
+    for times in range(10_000):
+        try:
+            operation()
+        except OSError:
+            continue
+        except Stopped:
+            return times
+    pytest.fail("it was never stopped")
 
 
 def send(data: bytes, repeat: int = 1) -> Step:

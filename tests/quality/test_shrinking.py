@@ -10,7 +10,6 @@ from collections.abc import Callable
 from random import Random
 
 import pytest
-
 from hypothesis import strategies as st
 
 from handshaker.harness.case import Case, Fault, Script, Step
@@ -23,10 +22,10 @@ from handshaker.strategies.hypothesis_bridge import minimise
 from handshaker.strategies.plan import Plan, swarm
 from tests.strategies.plans import PLANS, POOL, QUERIES
 
-SEEDS = 8
+SEEDS = 5
 BATCH = 100
 DRAWN_MAX = 100_000
-CALLS_MAX = 400
+CALLS_MAX = 800
 
 HALF_CLOSE, RESET = Step("half-close"), Step("reset")
 PLAN = Plan(Dictionary((b"PUT", b"GET")), timeout=2.0, faults=ALL_FAULTS)
