@@ -11,6 +11,7 @@ import functools
 import io
 import sys
 import threading
+import traceback
 import weakref
 from collections.abc import Callable
 from socketserver import BaseRequestHandler, BaseServer, DatagramRequestHandler, StreamRequestHandler
@@ -59,10 +60,10 @@ def hosting_failure(exception: BaseException) -> bool:
     """
     if isinstance(exception, AttributeError):
         return isinstance(exception.obj, BaseServer)
-    traceback = exception.__traceback__
-    while traceback is not None and traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    return isinstance(exception, TypeError) and traceback is not None and traceback.tb_frame.f_code in _CONSTRUCTING
+    entry = exception.__traceback__
+    while entry is not None and entry.tb_next is not None:
+        entry = entry.tb_next
+    return isinstance(exception, TypeError) and entry is not None and entry.tb_frame.f_code in _CONSTRUCTING
 
 
 @_remembered
@@ -79,13 +80,13 @@ def _is_users(place: tuple[tuple[str, ...], str]) -> bool:
 def _users_frame(exception: BaseException) -> tuple[str, str]:
     """The innermost frame in the user's code, as `module:qualified name` and as `file:line`."""
     found: tuple[str, str] = ("", "")
-    traceback = exception.__traceback__
-    while traceback is not None:
-        code = traceback.tb_frame.f_code
+    entry = exception.__traceback__
+    while entry is not None:
+        code = entry.tb_frame.f_code
         if _is_users((RUN.home, code.co_filename)):
-            module = traceback.tb_frame.f_globals.get("__name__", "")
-            found = (f"{module}:{code.co_qualname}", f"{code.co_filename}:{traceback.tb_lineno}")
-        traceback = traceback.tb_next
+            module = entry.tb_frame.f_globals.get("__name__", "")
+            found = (f"{module}:{code.co_qualname}", f"{code.co_filename}:{entry.tb_lineno}")
+        entry = entry.tb_next
     return found
 
 
@@ -322,12 +323,31 @@ class TracedServer:
         try:
             if run.hardships is not None:
                 run.hardships.strike("handle_error")
-            result = super().handle_error(request, client_address)  # type: ignore[misc]
+            report = _report_briefly if _has_standard_report(type(self)) else super().handle_error  # type: ignore[misc]
+            result = report(request, client_address)
         except BaseException as exception:
             _emit_raise(("handle_error.raise", run.connection), exception)
             raise
         run.emit((("handle_error.leave", run.connection), None))
         return result
+
+
+@_remembered
+def _has_standard_report(server_class: type) -> bool:
+    """Whether nobody has overridden `BaseServer.handle_error`."""
+    own = [vars(cls)["handle_error"] for cls in server_class.__mro__ if "handle_error" in vars(cls)]
+    return own == [TracedServer.handle_error, BaseServer.handle_error]
+
+
+def _report_briefly(_request: Any, client_address: Any) -> None:
+    """What `BaseServer.handle_error` prints, without the stack.
+
+    The exception and its place are in the Trace already, and formatting a stack costs more than the rest of a Case.
+    """
+    lines = traceback.format_exception_only(sys.exc_info()[1])
+    rule = "-" * 40
+    head = f"{rule}\nException occurred during processing of request from {client_address}\n"
+    sys.stderr.write(f"{head}{''.join(lines)}{rule}\n")
 
 
 def _plain_hook(name: str) -> Callable[..., Any]:
