@@ -8,7 +8,7 @@ from typing import Final
 
 import handshaker.harness.judge  # noqa: F401 - registers all invariants
 from handshaker.harness.case import POINTS
-from handshaker.harness.invariants.base import REGISTRY, by_slug
+from handshaker.harness.invariants.base import REGISTRY, Invariant, by_slug
 from handshaker.reports.base import REPORTS
 
 __all__ = ["LISTS", "explain_row"]
@@ -40,6 +40,12 @@ LISTS: Final[dict[str, Callable[[], Iterator[str]]]] = {
 }
 
 
+def _judged_on(row: Invariant) -> str:
+    if row.relation:
+        return "several traces: the case, the same once more, and a variant of it"
+    return "one trace" + (f", by {', '.join(row.kinds)}" if row.kinds else "")
+
+
 def explain_row(slug: str) -> str:
     """One invariant in full. Raises UsageError with close names when there is none."""
     row = by_slug(slug)
@@ -53,7 +59,7 @@ def explain_row(slug: str) -> str:
         f"reach      {row.reach} (usually; each finding computes its own)",
         f"source     {row.source}",
         f"broken by  {who}" + (" (skipped for targets that override none of these)" if row.broken_by else ""),
-        f"judged on  {', '.join(row.kinds) or 'families of traces'}",
+        f"judged on  {_judged_on(row)}",
     ]
     if row.implied_by:
         lines.append(f"folds under {', '.join(row.implied_by)}")

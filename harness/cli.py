@@ -7,6 +7,7 @@ for it.
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -166,7 +167,8 @@ def play(context: click.Context, /, target: str, faults: tuple[str, ...], **opti
         cwd=options["cwd"], import_limit_s=duration(options["import_limit"], "--import-limit"),
         case_limit_s=duration(options["case_limit"], "--case-limit"),
     )  # fmt: skip
-    context.exit(play_once(settings, case, click.echo))
+    again = shlex.join(["handshaker", *sys.argv[1:]])
+    context.exit(play_once(settings, case, click.echo, again=again))
 
 
 @cli.command()

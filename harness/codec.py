@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from handshaker.harness.errors import CaseFileError
 
-__all__ = ["FORMAT", "decode", "digest", "dumps", "encode", "loads"]
+__all__ = ["FORMAT", "T", "decode", "digest", "dumps", "encode", "loads"]
 
 FORMAT = 1
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from handshaker.harness import codec
-from handshaker.harness.errors import UsageError
+from handshaker.harness.errors import CaseFileError, UsageError
 from handshaker.harness.verdict import Finding
 
 __all__ = ["FOLDER", "Corpus"]
@@ -75,8 +75,10 @@ class Corpus:
 def _read(path: Path) -> Finding:
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: a saved finding cannot be read ({error})") from None
+    except OSError as error:
+        raise UsageError(f"{path}: a saved finding cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        raise CaseFileError(f"{path}: not UTF-8 text ({error}); expected a file that handshaker wrote") from None
     return codec.loads(Finding, text, where=str(path))
 
 

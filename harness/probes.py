@@ -24,6 +24,7 @@ __all__ = ["TEXT_MAX", "Probes", "open_descriptors"]
 TEXT_MAX: Final = 20_000
 _THREAD_GRACE_S: Final = 0.1
 _WINDOW: Final = 16
+_PLAIN: Final = logging.Formatter()
 _ONCE: Final = frozenset({"default", "module", "once"})
 
 
@@ -118,8 +119,20 @@ def _said(before: Any) -> Any:
         before(logger, record)
         if mark == (len(recorder.flat), recorder.flat[-1:]):
             _append(f"{record.levelname}:{record.name}:{record.msg}\n")
+        if "_pytest.logging" in sys.modules:
+            _cool(record)
 
     return callHandlers
+
+
+def _cool(record: logging.LogRecord) -> None:
+    """Keep the text of a logged exception instead of itself.
+
+    pytest keeps every record of a test, and an exception keeps the handler that it went through.
+    """
+    if isinstance(record.exc_info, tuple) and record.exc_info[0] is not None:
+        record.exc_text = record.exc_text or _PLAIN.formatException(record.exc_info)
+        record.exc_info = None
 
 
 class Probes:

@@ -7,10 +7,12 @@ it, so point the command line or `lifecycle_test` at such a handler first.
 
 from __future__ import annotations
 
+import os
+import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final
 
 import pytest
 from hypothesis import given
@@ -18,10 +20,11 @@ from hypothesis import strategies as st
 
 from handshaker.harness.campaign.findings import finding_of, ready
 from handshaker.harness.campaign.shared import campaign_of
+from handshaker.harness.campaign.sighting import Sighting
 from handshaker.harness.campaign.traffic import Traffic
-from handshaker.harness.campaign.workbench import Sighting, Workbench
+from handshaker.harness.campaign.workbench import Workbench
 from handshaker.harness.case import Case
-from handshaker.harness.errors import UsageError
+from handshaker.harness.errors import UsageError, did_you_mean
 from handshaker.harness.invariants.base import REGISTRY
 from handshaker.harness.judge import Judge, primary
 from handshaker.harness.settings import Settings
@@ -41,7 +44,14 @@ __all__ = [
     "play",
 ]
 
-AREAS = ("lifecycle", "handler", "io", "liveness", "resources", "server", "relation")
+AREAS: Final = ("lifecycle", "handler", "io", "liveness", "resources", "server", "relation")
+_OF_CAMPAIGNS: Final = frozenset(field.name for field in fields(Settings)) - {
+    "target", "server", "factory", "root", "loader", "replay",
+}  # fmt: skip
+_OF_CASES: Final = frozenset({
+    "allowed_exceptions", "example", "exclude_invariants", "invariants", "network", "seed", "stateless",
+})  # fmt: skip
+_BY_NAME: Final = "handshaker.harness.campaign.loading:DECLARED"
 
 
 class InvariantViolated(AssertionError):
@@ -61,6 +71,10 @@ class HostedCase(Case):
     def __repr__(self) -> str:
         return Case.__repr__(self)
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """As Hypothesis shows it in a falsifying example."""
+        printer.text(repr(self))
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class PlayedTrace(Trace):
@@ -77,12 +91,35 @@ class _Declared:
     subject: Any
     server: Any
     factory: Any
+    messages: Any = None
+    reset: Any = None
 
 
-def _bench(target: Any, server: Any = None, factory: Any = None, **declared: Any) -> Workbench:
+def _bench(target: Any, server: Any = None, factory: Any = None, reset: Any = None, **declared: Any) -> Workbench:
     adapter = StdlibTarget(target, text=_text_of(target), server=server, factory=factory)
-    declared["allowed_exceptions"] = tuple(map(_name_of, declared.get("allowed_exceptions", ())))
-    return Workbench(adapter, Settings(target=adapter.text, **declared), declared.get("network", "memory"))
+    settings = _settings(adapter.text, declared, _OF_CASES)
+    return Workbench(adapter, settings, settings.network.replace("auto", "memory"), reset=_callable(reset))
+
+
+def _settings(text: str, declared: dict[str, Any], allowed: frozenset[str]) -> Settings:
+    for name in declared:
+        if name not in allowed:
+            raise UsageError(f"{name}={declared[name]!r}: there is no such declaration; {did_you_mean(name, allowed)}")
+    exceptions = tuple(map(_name_of, declared.pop("allowed_exceptions", ())))
+    globs = {name: _globs(name, value) for name, value in declared.items() if name.endswith("invariants")}
+    return Settings(target=text, allowed_exceptions=exceptions, **{**declared, **globs})
+
+
+def _globs(name: str, value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        raise UsageError(f"{name}={value!r}: expected several globs; write {name}=[{value!r}]")
+    return tuple(value)
+
+
+def _callable(reset: Any) -> Any:
+    if reset is not None and not callable(reset):
+        raise UsageError(f"reset={reset!r} cannot be called; give a function without arguments that clears state")
+    return reset
 
 
 def _text_of(target: Any) -> str:
@@ -101,14 +138,24 @@ def _name_of(exception: Any) -> str:
 def cases(target: Any, *, messages: Any = None, server: Any = None, factory: Any = None, **declared: Any) -> Any:
     """The strategy of Cases for *target*, for `@given`, `@example` and `st.data()`.
 
-    *messages* is a Hypothesis strategy of bytes, one message each. *declared* are fields of Settings, such as
-    `example`, `stateless`, `allowed_exceptions`. Raises TargetError when the target cannot be hosted.
+    *messages* is a Hypothesis strategy of bytes, one message each. *declared* are `example`, `stateless`,
+    `allowed_exceptions`, `invariants`, `exclude_invariants`, `network`, `seed`, and `reset`, a function that clears
+    state before each Case. Raises UsageError and TargetError when that makes no target.
     """
+    _require_strategy(messages)
+    bench = _bench(target, server, factory, **declared)
+    return _hosted(Traffic(bench, messages).strategy, bench)
+
+
+@st.composite
+def _hosted(draw: st.DrawFn, strategy: st.SearchStrategy[Case], bench: Workbench) -> HostedCase:
+    case = draw(strategy)
+    return HostedCase(case.scripts, case.faults, case.transport, bench)
+
+
+def _require_strategy(messages: Any) -> None:
     if messages is not None and not isinstance(messages, st.SearchStrategy):
         raise UsageError(f"messages: {messages!r} is not a Hypothesis strategy of bytes, such as st.binary()")
-    bench = _bench(target, server, factory, **declared)
-    strategy = Traffic(bench, messages).strategy
-    return strategy.map(lambda case: HostedCase(case.scripts, case.faults, case.transport, bench))
 
 
 def given_case(target: Any, **options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -121,8 +168,11 @@ def given_case(target: Any, **options: Any) -> Callable[[Callable[..., Any]], An
 def play(case: Case, target: Any = None, **options: Any) -> PlayedTrace:
     """Play *case* in this process and return its Trace.
 
-    *target* is needed only for a Case that `cases` or `given_case` did not draw. Raises UsageError without one.
+    *target*, with options as in `cases`, is needed only for a Case that `cases` or `given_case` did not draw. Raises
+    UsageError without one.
     """
+    if not isinstance(case, Case):
+        raise UsageError(f"play: {case!r} is not a Case; draw one with handshaker.cases, or make a handshaker.Case")
     bench = getattr(case, "bench", None) if target is None else _bench(target, **options)
     if bench is None:
         raise UsageError("play: this Case does not know its target; write handshaker.play(case, MyHandler)")
@@ -132,41 +182,58 @@ def play(case: Case, target: Any = None, **options: Any) -> PlayedTrace:
 
 
 def assert_holds(trace: Trace, invariants: tuple[str, ...] = ("*",), exclude: tuple[str, ...] = ()) -> None:
-    """Raise InvariantViolated, with one readable block for each cause.
+    """Raise InvariantViolated, with one readable block for each cause, unless all *invariants* (globs) hold in *trace*.
 
-    Unless all *invariants* (globs) hold in *trace*.
+    What was declared for the target as `invariants` and `exclude_invariants` counts as well.
     """
+    __tracebackhide__ = True
     if not isinstance(trace, PlayedTrace) or trace.bench is None:
         raise UsageError("assert_holds: expected a Trace that handshaker.play returned")
-    judge = Judge(trace.bench.contract, invariants, exclude)
+    settings: Settings = trace.bench.settings
+    chosen = invariants if invariants != ("*",) else settings.invariants
+    judge = Judge(trace.bench.contract, chosen, (*exclude, *settings.exclude_invariants))
     found = primary(judge.verdicts(trace))
     if found:
-        settings = trace.bench.settings
         raise InvariantViolated(tuple(_block(v.invariant, seen, folded, trace, settings) for v, seen, folded in found))
 
 
 def _block(slug: str, seen: Violation, folded: tuple[str, ...], trace: PlayedTrace, settings: Settings) -> str:
     case = trace.case or Case()
     plain = Case(case.scripts, case.faults, case.transport)
-    finding = finding_of(Sighting(slug, seen, plain, folded), settings, replay="run this test again")
+    node = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")[0]
+    again = replace(settings, replay=f"pytest {shlex.quote(node)}" if node else "run this test again")
+    finding = finding_of(Sighting(slug, seen, plain, folded), again)
     return failure_text(ready(finding, trace, None, saved="", known=False))
 
 
-def lifecycle_test(target: Any, *, server: Any = None, factory: Any = None, **declared: Any) -> Any:
+def lifecycle_test(
+    target: Any,
+    *,
+    server: Any = None,
+    factory: Any = None,
+    messages: Any = None,
+    reset: Any = None,
+    **declared: Any,
+) -> Any:
     """A test function with one pytest item for each group of invariants, over one campaign against *target*.
 
-    Assign it at the top level of a test module: `test_my_handler = handshaker.lifecycle_test(MyHandler)`. *declared*
-    are fields of Settings (`seed`, `max_examples`, `stateless`, `allowed_exceptions`, `example`, `fail_on`, …);
-    without a seed it is 1, so that a test run is repeatable. Under pytest-xdist one worker conducts, the others read.
+    Assign it at the top level of a test module: `test_my_handler = handshaker.lifecycle_test(MyHandler)`. *messages*
+    is a Hypothesis strategy of bytes, *reset* a function that clears state before each Case. *declared* are fields of
+    Settings (`seed`, `max_examples`, `stateless`, `allowed_exceptions`, `example`, `fail_on`, …); without a seed it is
+    1, so that a test run is repeatable. Under pytest-xdist one worker conducts, the others read.
+    Raises UsageError and TargetError when that makes no target.
     """
-    declared["allowed_exceptions"] = tuple(map(_name_of, declared.get("allowed_exceptions", ())))
-    declared.setdefault("seed", 1)
-    settings = Settings(target=_text_of(target), **declared)
+    StdlibTarget(target, text=_text_of(target), server=server, factory=factory)
+    _require_strategy(messages)
+    named = {"messages": f"{_BY_NAME}.messages"} if messages is not None else {}
+    named |= {"reset": f"{_BY_NAME}.reset"} if _callable(reset) is not None else {}
+    settings = _settings(_text_of(target), {"seed": 1, **declared, **named}, _OF_CAMPAIGNS)
     caller = sys._getframe(1).f_globals
     where = {"test_module": caller.get("__file__", ""), "test_module_name": caller.get("__name__", "")}
 
     @pytest.mark.parametrize("group", AREAS)
     def test(group: str, request: pytest.FixtureRequest) -> None:
+        __tracebackhide__ = True
         name = request.node.originalname
         outcome = campaign_of(settings, {**where, "test": name, "sys_path": sys.path}, request.config)
         selected = [slug for slug in outcome.judged if slug.startswith(f"{group}/")]
@@ -177,7 +244,7 @@ def lifecycle_test(target: Any, *, server: Any = None, factory: Any = None, **de
             raise InvariantViolated(blocks)
 
     test.__doc__ = f"The lifecycle of {settings.target} holds."
-    test.handshaker_target = _Declared(target, server, factory)  # type: ignore[attr-defined]
+    test.handshaker_target = _Declared(target, server, factory, messages, reset)  # type: ignore[attr-defined]
     return test
 
 

@@ -14,17 +14,18 @@ from typing import Any
 
 import pytest
 
-__all__ = ["pytest_runtest_makereport", "pytest_sessionfinish"]
+__all__ = ["pytest_configure_node", "pytest_runtest_makereport", "pytest_sessionfinish"]
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> Generator[None, Any, Any]:
-    """Add the failure blocks of an InvariantViolated as a section of their own."""
+    """Add the failure blocks of an InvariantViolated as a section of their own, unless the report shows them."""
     report = yield
     error = call.excinfo.value if call.excinfo is not None else None
-    blocks = _blocks(error)
-    if blocks:
-        report.sections.append(("handshaker", "\n\n".join(blocks)))
+    shown = str(report.longrepr)
+    hidden = [block for block in _blocks(error) if not all(line.strip() in shown for line in block.splitlines())]
+    if hidden:
+        report.sections.append(("handshaker", "\n\n".join(hidden)))
     return report
 
 
@@ -34,10 +35,15 @@ def _blocks(error: BaseException | None) -> tuple[str, ...]:
     return tuple(getattr(error, "blocks", ())) if type(error).__name__ == "InvariantViolated" else ()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Remember under pytest-xdist, in the process that controls the others, what they call this run."""
+    node.config._handshaker_run = node.workerinput["testrunuid"]
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Remove what the campaigns of this run left for each other."""
     if hasattr(session.config, "workerinput"):
         return
-    run = getattr(session.config, "_handshaker_run", "") or os.environ.get("PYTEST_XDIST_TESTRUNUID", "")
-    for mark in filter(None, (run, f"{os.getpid()}-{id(session.config):x}")):
-        shutil.rmtree(Path(tempfile.gettempdir()) / f"handshaker-{os.getuid()}-{mark}", ignore_errors=True)
+    mark = getattr(session.config, "_handshaker_run", f"{os.getpid()}-{id(session.config):x}")
+    shutil.rmtree(Path(tempfile.gettempdir()) / f"handshaker-{os.getuid()}-{mark}", ignore_errors=True)

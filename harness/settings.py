@@ -61,6 +61,13 @@ class Settings:
                 )
         if self.max_examples < 0 or self.max_failures < 1:
             raise UsageError("max-examples must be 0 or more, and max-failures 1 or more")
+        for seconds, option in (
+            (self.max_time_s, "max-time"),
+            (self.import_limit_s, "import-limit"),
+            (self.case_limit_s, "case-limit"),
+        ):
+            if seconds is not None and not seconds > 0:
+                raise UsageError(f"{option}: {seconds:g} s is no time at all; write a duration such as 500ms or 10s")
         if self.server and self.factory:
             raise UsageError(
                 "server and factory exclude each other: a factory already chooses the server; give one of them"

@@ -47,10 +47,14 @@ def _replay(ready: FindingReady) -> str:
 
 
 def _change(finding: Finding, option: str, value: str) -> str:
-    """The run with one more option; the argument of `lifecycle_test` for a target that only a test module can name."""
+    """The run with one more option; for a target that only a test module can name, the argument to declare there.
+
+    A finding without a phase comes from no campaign: it was played by `given_case`, or by hand.
+    """
     if finding.replayable:
         return f"{_run(finding)} {option} {_quoted(value)}"
-    return f"lifecycle_test(..., {_ARGUMENTS[option]}=[{clean(repr(value))}])"
+    declaration = "lifecycle_test" if finding.phase else "given_case"
+    return f"{declaration}(..., {_ARGUMENTS[option]}=[{clean(repr(value))}])"
 
 
 def _run(finding: Finding) -> str:

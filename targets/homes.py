@@ -29,6 +29,8 @@ def library_folders() -> tuple[str, ...]:
 
 
 _LIBRARIES: Final = library_folders()
+_OWN_FOLDER: Final = str(Path(__file__).absolute().parents[1]) + os.sep
+_EXHIBITS: Final = str(Path(__file__).absolute().parent / "exhibits") + os.sep
 
 
 def is_library(filename: str) -> bool:
@@ -58,12 +60,17 @@ def _folder_or_file(filename: str) -> str:
     return filename if folder in _LIBRARIES else folder
 
 
+def _is_ours(filename: str) -> bool:
+    """Whether *filename* belongs to handshaker itself; its exhibits stand for a user's code."""
+    return filename.startswith(_OWN_FOLDER) and not filename.startswith(_EXHIBITS)
+
+
 def innermost_user_line(traceback: TracebackType | None, *, skip: str = "") -> str:
     """`file:line` of the innermost frame in user code, else of the innermost frame; *skip* is a file of ours."""
     lines = []
     while traceback is not None:
         lines.append((traceback.tb_frame.f_code.co_filename, traceback.tb_lineno))
         traceback = traceback.tb_next
-    lines = [line for line in lines if line[0] != skip]
+    lines = [line for line in lines if line[0] != skip and not _is_ours(line[0])]
     chosen = [line for line in lines if not is_library(line[0])] or lines
     return f"{chosen[-1][0]}:{chosen[-1][1]}" if chosen else ""

@@ -112,6 +112,8 @@ def _note_address(server: Any, listener: socket.socket) -> None:
 
 def note_survivors(at_least: int) -> None:
     """Write down the handler instances that are still alive, if there are *at_least* so many."""
+    if len(ALIVE) < at_least:
+        return
     alive = [handler for reference in ALIVE if (handler := reference()) is not None]
     if len(alive) >= at_least:
         for handler in alive:

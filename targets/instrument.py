@@ -15,6 +15,7 @@ import traceback
 import weakref
 from collections.abc import Callable
 from socketserver import BaseRequestHandler, BaseServer, DatagramRequestHandler, StreamRequestHandler
+from threading import get_ident
 from typing import Any, Final, TypeVar
 
 from handshaker.harness.contract import BUFFERED_READER, BUFFERED_WRITER
@@ -101,6 +102,11 @@ _PROMISED: Final[tuple[tuple[type, tuple[str, ...]], ...]] = (
 )
 _SUPPLIED: Final = ("request", "client_address", "server")
 
+_Kinds = tuple[str, str, str]
+_SETUP: Final[_Kinds] = ("setup.enter", "setup.leave", "setup.raise")
+_HANDLE: Final[_Kinds] = ("handle.enter", "handle.leave", "handle.raise")
+_FINISH: Final[_Kinds] = ("finish.enter", "finish.leave", "finish.raise")
+
 
 @_remembered
 def _promised(handler_class: type) -> tuple[str, ...]:
@@ -144,27 +150,32 @@ class TracedHandler:
             and here.get("client_address") is supplied[1]
             and here.get("server") is supplied[2]
         ) else _as_supplied(self, supplied)  # fmt: skip
-        return _hook(self, "setup", number, super().setup, (_thread(), attributes))  # type: ignore[misc]
+        return _hook(self, _SETUP, number, super().setup, (_thread(), attributes))  # type: ignore[misc]
 
     def handle(self) -> Any:
         """Write down handle()."""
         number, _ = _born(self)
         missing = tuple([name for name in _promised(type(self)) if not hasattr(self, name)])
         _probe_interface(self)
-        return _hook(self, "handle", number, super().handle, (_thread(), missing))  # type: ignore[misc]
+        return _hook(self, _HANDLE, number, super().handle, (_thread(), missing))  # type: ignore[misc]
 
     def finish(self) -> Any:
         """Write down finish()."""
-        return _hook(self, "finish", _born(self)[0], super().finish, (_thread(),))  # type: ignore[misc]
+        return _hook(self, _FINISH, _born(self)[0], super().finish, (_thread(),))  # type: ignore[misc]
 
 
 def _begin(handler: Any, request: Any, client_address: Any, server: Any) -> None:
-    number = RUN.instances
-    RUN.instances += 1
+    run = RUN
+    number = run.instances
+    run.instances = number + 1
     handler.__dict__["_handshaker_"] = (number, (request, client_address, server))
     ALIVE.append(weakref.ref(handler))
-    cls = type(handler)
-    RUN.emit((("init.enter", RUN.connection, number, _thread()), f"{cls.__module__}:{cls.__qualname__}"))
+    run.emit((("init.enter", run.connection, number, _thread()), _named(type(handler))))
+
+
+@_remembered
+def _named(cls: type) -> str:
+    return f"{cls.__module__}:{cls.__qualname__}"
 
 
 def _born(handler: Any) -> tuple[int, tuple[Any, Any, Any]]:
@@ -174,7 +185,7 @@ def _born(handler: Any) -> tuple[int, tuple[Any, Any, Any]]:
 
 def _thread() -> int:
     """0 for the thread that plays the Case, the thread's own number for any other."""
-    ident = threading.get_ident()
+    ident = get_ident()
     return 0 if ident == RUN.owner else ident
 
 
@@ -192,26 +203,31 @@ def _probe_interface(handler: Any) -> None:
             RUN.emit((("probe.interface", RUN.connection, role, type(file).__name__, lacks), None))
 
 
-def _hook(handler: Any, name: str, number: int, call: Callable[[], Any], entered: tuple[Any, ...]) -> Any:
+def _hook(handler: Any, kinds: _Kinds, number: int, call: Callable[[], Any], entered: tuple[Any, ...]) -> Any:
     run = RUN
     connection = run.connection
-    run.emit(((f"{name}.enter", connection, number, *entered), None))
+    enter, leave, failed = kinds
+    run.emit(((enter, connection, number, *entered), None))
     try:
-        if run.hardships is not None:
-            run.hardships.strike(f"{name}.enter")
-        result = call()
-        if run.hardships is not None:
-            run.hardships.strike(f"{name}.leave")
+        if run.hardships is None:
+            result = call()
+        else:
+            run.hardships.strike(enter)
+            result = call()
+            run.hardships.strike(leave)
     except BaseException as exception:
-        _emit_raise((f"{name}.raise", connection, number), exception)
+        _emit_raise((failed, connection, number), exception)
         raise
-    run.emit(((f"{name}.leave", connection, number, *(_open_files(handler) if name == "finish" else ())), None))
+    if kinds is _FINISH:
+        run.emit(((leave, connection, number, _open_files(handler)), None))
+    else:
+        run.emit(((leave, connection, number), None))
     return result
 
 
-def _open_files(handler: Any) -> tuple[tuple[str, ...]]:
+def _open_files(handler: Any) -> tuple[str, ...]:
     files = handler.__dict__
-    return (tuple([role for role in ("rfile", "wfile") if not getattr(files.get(role), "closed", True)]),)
+    return tuple([role for role in ("rfile", "wfile") if not getattr(files.get(role), "closed", True)])
 
 
 @_remembered

@@ -6,25 +6,28 @@ worker into a finding, saves each finding as soon as it is minimal, and decides 
 
 from __future__ import annotations
 
-import operator
 import platform
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Final
 
 from handshaker import __version__
 from handshaker.harness import codec
+from handshaker.harness.campaign.evidence import CONFIRMATIONS, Evidence
+from handshaker.harness.campaign.fatal import HUNG, fatal, limits, quick_limits
 from handshaker.harness.campaign.findings import finding_of, ready
-from handshaker.harness.campaign.messages import PHASE_NUMBERS
-from handshaker.harness.campaign.workbench import Sighting
+from handshaker.harness.campaign.messages import PHASE_NUMBERS, VARIANTS, phase_of
+from handshaker.harness.campaign.saved import concerns, sighting_of
+from handshaker.harness.campaign.sighting import Sighting
+from handshaker.harness.campaign.tally import Tally
+from handshaker.harness.campaign.workers import TASKS, needs_kernel, start_worker
 from handshaker.harness.case import Case
 from handshaker.harness.corpus import Corpus
-from handshaker.harness.errors import TargetError
-from handshaker.harness.invariants.base import by_slug
+from handshaker.harness.errors import HandshakerError, HarnessBug, TargetError, UsageError
 from handshaker.harness.notices import (
     CampaignFinished,
     CampaignStarted,
@@ -40,37 +43,18 @@ from handshaker.harness.notices import (
 from handshaker.harness.processes.limits import Limits
 from handshaker.harness.processes.supervisor import Supervisor
 from handshaker.harness.settings import Settings
-from handshaker.harness.trace import Trace
-from handshaker.harness.verdict import Confirmation, Finding, Violation
+from handshaker.harness.verdict import Confirmation, Finding
 
-__all__ = ["INTERRUPTED", "Campaign", "start_worker"]
+__all__ = ["INTERRUPTED", "NOTHING_TESTED", "Campaign"]
 
+NOTHING_TESTED: Final = 2
 INTERRUPTED: Final = 130
-DEATHS_MAX: Final = 8
-CONFIRMATIONS: Final = 3
-PRELOAD: Final = (
-    "handshaker.harness.campaign.loading",
-    "handshaker.harness.campaign.search",
-    "handshaker.harness.campaign.shrink",
+PLAYING: Final = frozenset({"preflight", "regressions", "sweep", "generate"})
+DEATHS_FREE: Final = {"died": 20, "hung": 3}
+PASSED_OVER: Final = (
+    "the worker died again and again: ever more of the cases after a guilty one were passed over, to reach the others"
 )
-TASKS: Final = "handshaker.harness.campaign"
-
 Listener = Callable[[Notice], None]
-
-
-def start_worker(settings: Settings) -> Supervisor:
-    """A supervisor whose worker has imported the target. Raises UsageError or TargetError when it cannot be."""
-    return Supervisor.start(
-        "handshaker.harness.campaign.loading:load_for_worker",
-        {
-            "text": settings.target, "server": settings.server, "factory": settings.factory,
-            "root": str(Path(settings.root).resolve()), **settings.loader,
-        },
-        preload=PRELOAD,
-        path=(str(Path(settings.root).resolve()),),
-        cwd=settings.cwd or None,
-        import_limit_seconds=settings.import_limit_s,
-    )  # fmt: skip
 
 
 class Campaign:
@@ -84,10 +68,15 @@ class Campaign:
         self._sightings: list[Sighting] = []
         self._saved: list[Finding] = []
         self.findings: list[Finding] = []
-        self._phase = ("preflight", 0.0)
-        self._cases = 0
-        self._situations: Counter[str] = Counter()
-        self._verdicts: dict[str, tuple[int, ...]] = {}
+        self._gone: list[Finding] = []
+        self._seconds: dict[str, float] = {}
+        self._tally = Tally()
+        self._deaths: Counter[int] = Counter()
+        self._moved = self._cornered = False
+        self._pause_at: tuple[int, int] | None = None
+        self._settled = 0
+        self._shrinking_s = 0.0
+        self._handler = ""
         self._stopped = "done"
         self._where = ""
         self._told: set[str] = set()
@@ -95,16 +84,38 @@ class Campaign:
 
     def run(self) -> int:
         """Conduct the campaign. Raises UsageError or TargetError when nothing could be tested."""
+        _require_traffic(self.settings)
         if self.settings.save:
             self._corpus.prepare()
             self._saved = self._corpus.findings(self.settings.target)
         with start_worker(self.settings) as worker:
-            self._announce(worker)
-            self._search(worker)
+            try:
+                with self._holding_back():
+                    self._announce(worker)
+                    self._search(worker, ("preflight",), settling=False)
+                self._settle(worker)
+                self._look(worker)
+            except KeyboardInterrupt:
+                self._stopped = "interrupted"
             self._settle(worker)
+            self._end_shrinking()
+            self._forget_fixed()
         return self._finish()
 
-    # looking for violations
+    @contextmanager
+    def _holding_back(self) -> Iterator[None]:
+        """Tell nothing yet: what turns out to be no target gets one clear message and no report."""
+        listen, held = self._listen, list[Notice]()
+        self._listen = held.append
+        try:
+            yield
+        except HandshakerError:
+            held.clear()
+            raise
+        finally:
+            self._listen = listen
+            for notice in held:
+                listen(notice)
 
     def _announce(self, worker: Supervisor) -> None:
         about: dict[str, Any] = {}
@@ -112,67 +123,146 @@ class Campaign:
         self._listen(
             CampaignStarted(
                 self.settings.target, about["kind"], about["server"], self._network, "tcp", self.settings.seed,
-                self.settings.max_examples, platform.python_version(), __version__, about["invariants"],
+                self.settings.max_examples, platform.python_version(), __version__, len(about["judged"]),
             )
         )  # fmt: skip
         self._where = about["where"]
+        self._saved = [found for found in self._saved if concerns(found, self.settings, frozenset(about["judged"]))]
+        if not self._saved and set(self.settings.phases) & PLAYING == {"regressions"}:
+            raise UsageError(
+                f"nothing to run: only the phase regressions is selected, and no finding of {self.settings.target} "
+                "as it is hosted now is saved; add sweep or generate"
+            )
         for text in about["remarks"]:
             self._remark("hosting", text)
 
-    def _search(self, worker: Supervisor) -> None:
-        resume = (0, 0)
-        for _ in range(DEATHS_MAX):
-            self._moved = False
+    # looking for violations
+
+    def _look(self, worker: Supervisor) -> None:
+        """All phases after preflight, which always runs: what cannot be hosted cannot be tested."""
+        if "regressions" in self.settings.phases:
+            self._regress(worker)
+            self._settle(worker)
+        later = tuple(phase for phase in ("sweep", "generate") if phase in self.settings.phases)
+        if later and not self._over():
+            self._search(worker, later)
+        if len(self._sightings) >= self.settings.max_failures:
+            self._remark("max-failures", f"stopped looking after {len(self._sightings)} different findings")
+
+    def _over(self) -> bool:
+        return self._stopped != "done" or len(self._sightings) >= self.settings.max_failures
+
+    def _search(self, worker: Supervisor, phases: tuple[str, ...], *, settling: bool = True) -> None:
+        """Look, and make each new finding minimal before looking further, so that the first one is told soon."""
+        resume: tuple[int, int] | None = (0, 0)
+        while resume is not None:
             result = worker.run(
                 f"{TASKS}.search:search",
                 self._arguments(
-                    resume=resume,
-                    known=[sighting.key for sighting in self._sightings],
-                    saved=[codec.encode(finding.case) for finding in self._saved],
+                    phases=phases, resume=resume, known=[sighting.key for sighting in self._sightings],
+                    spent=time.monotonic() - self._began, wary=bool(self._deaths),
                 ),
                 on_message=self._hear,
-                limits=self._limits(),
-            )
-            if self._moved:
-                continue
-            if result.status == "interrupted":
-                self._stopped = "interrupted"
-            elif result.status in ("died", "hung"):
-                self._lost(worker, result)
-                resume = (result.in_flight[0], result.in_flight[1] + 1) if result.in_flight else (9, 0)
-                if len(self._sightings) < self.settings.max_failures and resume[0] < PHASE_NUMBERS["shrink"]:
-                    continue
-            result.raise_if_failed() if result.status == "failed" else None
-            return
-        self._remark("deaths", f"the worker died {DEATHS_MAX} times; the rest of the search was left out")
+                limits=quick_limits(self.settings.case_limit_s) if self._known(HUNG) else self._limits(),
+            )  # fmt: skip
+            resume = self._after(worker, result)
+            if settling:
+                self._settle(worker)
+            if self._over():
+                return
+
+    def _after(self, worker: Supervisor, result: Any) -> tuple[int, int] | None:
+        """Where the next worker goes on, if one is needed."""
+        result.raise_if_failed()
+        if self._moved:
+            self._moved = False
+            self._tally.end_worker(0, "")
+            return (0, 0)
+        self._tally.end_worker(result.marks, phase_of(result.in_flight))
+        if result.asked:
+            self._stopped = "interrupted"
+        if result.status not in ("died", "hung") or result.in_flight is None:
+            resume, self._pause_at = self._pause_at, None
+            return resume
+        if not self._cornered:
+            self._lost(worker, result)
+        self._cornered = False
+        phase, index = result.in_flight
+        return None if self._over() else self._behind(phase, index, DEATHS_FREE[result.status])
+
+    def _behind(self, phase: int, index: int, free: int) -> tuple[int, int]:
+        """Behind the guilty Case; after some deaths in a phase ever farther, so that its whole length is looked at."""
+        self._deaths[phase] += 1
+        step = max(0, self._deaths[phase] - free)
+        if step:
+            self._remark("deaths", PASSED_OVER)
+        if step and phase == PHASE_NUMBERS["generate"]:
+            return phase, (index // VARIANTS + step) * VARIANTS
+        return phase, index + 1 + step
+
+    def _regress(self, worker: Supervisor) -> None:
+        """Play every saved finding again, each in fresh processes, with what it needs before it."""
+        began = time.monotonic()
+        self._on_started({"phase": "regressions", "expected": len(self._saved)})
+        evidence = self._evidence(worker)
+        for finding in self._saved:
+            if self._over():
+                break
+            sighting = sighting_of(finding)
+            if evidence.count(sighting, finding.settings.get("network", self._network), enough=1):
+                self._see(replace(sighting, phase="regressions"))
+            elif not evidence.interrupted:
+                self._gone.append(finding)
+            self._heed(evidence)
+            self._tally.finish_phase("regressions", 1)
+        seconds = time.monotonic() - began
+        self._on_finished({"phase": "regressions", "cases": 0, "seconds": seconds, "partly": False})
+        self._tally.end_worker(0, "")
 
     def _limits(self) -> Limits:
-        limit = self.settings.case_limit_s
-        return Limits(cpu_seconds=limit, silent_seconds=max(10.0, 5 * limit))
+        return limits(self.settings.case_limit_s)
+
+    def _known(self, slug: str) -> bool:
+        return any(sighting.invariant == slug for sighting in self._sightings)
 
     def _arguments(self, **more: Any) -> dict[str, Any]:
-        return {"settings": codec.encode(self.settings), "network": self._network, **more}
+        known = {"settings": codec.encode(self.settings), "network": self._network, "handler": self._handler}
+        return {**known, **more}
 
     def _hear(self, message: dict[str, Any]) -> None:
         getattr(self, f"_on_{message['message']}")(message)
 
     def _on_started(self, message: dict[str, Any]) -> None:
-        self._phase = (message["phase"], time.monotonic())
-        self._listen(PhaseStarted(message["phase"], message["expected"]))
+        if message["phase"] not in self._seconds:
+            self._seconds[message["phase"]] = 0.0
+            self._listen(PhaseStarted(message["phase"], message["expected"]))
 
     def _on_finished(self, message: dict[str, Any]) -> None:
-        self._listen(PhaseFinished(message["phase"], message["cases"], message["seconds"]))
+        phase = message["phase"]
+        cases = self._tally.finish_phase(phase, message["cases"])
+        self._seconds[phase] += message["seconds"]
+        if not message["partly"]:
+            self._listen(PhaseFinished(phase, cases, self._seconds[phase]))
 
     def _on_progress(self, message: dict[str, Any]) -> None:
-        found = len(self._sightings)
-        self._listen(Progress(message["phase"], message["cases"], message["seconds"], found, message["expected"]))
+        phase, found = message["phase"], len(self._sightings)
+        seconds = self._seconds[phase] + message["seconds"]
+        self._listen(Progress(phase, self._tally.phases[phase] + message["cases"], seconds, found, message["expected"]))
+
+    def _on_paused(self, message: dict[str, Any]) -> None:
+        phase, index = message["resume"]
+        self._pause_at = (phase, index)
 
     def _on_seen(self, message: dict[str, Any]) -> None:
         self._see(codec.decode(Sighting, message["sighting"], where="a worker's message"))
 
     def _see(self, sighting: Sighting) -> None:
+        """Tell and save a sighting at once, unless what is saved is already smaller."""
         self._sightings.append(sighting)
-        self._listen(FindingSeen(finding_of(sighting, self.settings, where=self._where)))
+        finding = self._finding(sighting)
+        if finding.fingerprint not in [saved.fingerprint for saved in self._saved]:
+            self._save(finding)
+        self._listen(FindingSeen(replace(finding, history=())))
 
     def _on_remark(self, message: dict[str, Any]) -> None:
         self._remark(message["topic"], message["text"])
@@ -187,141 +277,129 @@ class Campaign:
 
     def _on_kernel(self, message: dict[str, Any]) -> None:
         if self.settings.network == "memory":
-            raise TargetError(
-                f"{self.settings.target} needs a kernel object ({message['operation']}), so memory cannot play it; "
-                "leave --network away or write --network loopback"
-            )
+            raise TargetError(needs_kernel(self.settings, message["operation"]))
+        if self._network == "loopback":
+            raise HarnessBug(f"a kernel object was asked for on loopback ({message['operation']})")
         self._network, self._moved = "loopback", True
         self._remark("network", f"the handler needs a kernel object ({message['operation']}): played on loopback")
 
     def _on_summary(self, message: dict[str, Any]) -> None:
-        self._cases += message["cases"]
-        self._situations.update(message["situations"])
-        for slug, *counts in message["verdicts"]:
-            before = self._verdicts.get(slug, (0, 0, 0, 0))
-            self._verdicts[slug] = tuple(map(operator.add, before, counts))
+        self._tally.hear(message)
+        if message["stopped"]:
+            self._stopped = message["stopped"]
+
+    def _on_learnt(self, message: dict[str, Any]) -> None:
+        self._handler = message["handler"]
+
+    def _on_cornered(self, message: dict[str, Any]) -> None:
+        self._cornered = True
+        self._tally.add_lost(codec.decode(Case, message["case"], where="a worker's message"), message["invariants"])
 
     def _lost(self, worker: Supervisor, result: Any) -> None:
         """The worker died or hangs: that is a finding about the handler, with the Case in flight."""
         found: dict[str, Any] = {}
-        if result.in_flight:
-            arguments = self._arguments(mark=list(result.in_flight), saved=[codec.encode(f.case) for f in self._saved])
-            worker.run(f"{TASKS}.search:case_in_flight", arguments, on_message=found.update)
+        worker.run(
+            f"{TASKS}.search:case_in_flight", self._arguments(mark=list(result.in_flight)), on_message=found.update
+        )
         case = codec.decode(Case, found["case"], where="a worker's message") if found.get("case") else Case()
-        phase = next((name for name, number in PHASE_NUMBERS.items() if number == (result.in_flight or (0,))[0]), "")
-        self._see(replace(fatal(result, case), phase=phase))
+        sighting = replace(fatal(result, case), phase=phase_of(result.in_flight))
+        self._tally.add_lost(case, (sighting.invariant,))
+        if sighting.key not in [known.key for known in self._sightings]:
+            self._see(sighting)
 
     # making findings minimal and sure
 
     def _settle(self, worker: Supervisor) -> None:
-        if self._sightings:
-            self._listen(PhaseStarted("shrink", len(self._sightings)))
-        began = time.monotonic()
-        for sighting in self._sightings:
-            self._tell(worker, *self._smallest(worker, sighting))
-        if self._sightings:
-            self._listen(PhaseFinished("shrink", len(self._sightings), time.monotonic() - began))
-        self._forget_fixed()
+        """Shrink, confirm and tell what was seen since the last time."""
+        began, new = time.monotonic(), self._sightings[self._settled :]
+        if new and not self._settled:
+            self._listen(PhaseStarted("shrink", len(new)))
+        evidence = self._evidence(worker)
+        for sighting in new:
+            self._settled += 1
+            try:
+                self._tell(evidence, *self._smallest(evidence, sighting))
+            except KeyboardInterrupt:
+                self._stopped = "interrupted"
+                self._tell(evidence, sighting, shows=True)
+        self._shrinking_s += time.monotonic() - began
 
-    def _smallest(self, worker: Supervisor, sighting: Sighting) -> tuple[Sighting, bool]:
+    def _end_shrinking(self) -> None:
+        if self._settled:
+            self._listen(PhaseFinished("shrink", self._settled, self._shrinking_s))
+
+    def _smallest(self, evidence: Evidence, sighting: Sighting) -> tuple[Sighting, bool]:
         """The sighting at its minimum, and whether it shows in a fresh process at all."""
         if self._stopped == "interrupted" or "shrink" not in self.settings.phases:
             return sighting, True
-        for careful in (False, True):
-            heard: dict[str, Any] = {}
-            result = worker.run(
-                f"{TASKS}.shrink:shrink",
-                self._arguments(sighting=codec.encode(sighting), careful=careful),
-                on_message=heard.update,
-                limits=self._limits(),
-            )
-            result.raise_if_failed() if result.status == "failed" else None
-            if result.status == "interrupted":
-                self._stopped = "interrupted"
-                return sighting, True
-            if "sighting" in heard:
-                found = heard["sighting"]
-                if found is None:
-                    return sighting, False
-                return replace(codec.decode(Sighting, found, where="a worker's message"), phase=sighting.phase), True
-        return sighting, True
+        found = evidence.smallest(sighting)
+        self._heed(evidence)
+        return found or sighting, found is not None
 
-    def _tell(self, worker: Supervisor, sighting: Sighting, shows: bool) -> None:
-        finding = finding_of(
-            replace(sighting, history=sighting.history if shows else ()), self.settings, where=self._where
-        )
-        finding = self._confirmed(worker, sighting, finding) if shows else replace(finding, nondeterministic=True)
-        trace, contrast = self._traces(worker, finding)
+    def _tell(self, evidence: Evidence, sighting: Sighting, shows: bool) -> None:
+        finding = self._finding(replace(sighting, history=sighting.history if shows else ()))
+        finding = self._confirmed(evidence, sighting, finding) if shows else replace(finding, nondeterministic=True)
+        trace, contrast = evidence.traces(finding)
         known = any(saved.fingerprint == finding.fingerprint for saved in self._saved)
-        saved = str(self._corpus.save(finding)) if self.settings.save else ""
         self.findings.append(finding)
-        self._listen(ready(finding, trace, contrast, saved=saved, known=known))
+        self._listen(ready(finding, trace, contrast, saved=self._save(finding), known=known))
 
-    def _confirmed(self, worker: Supervisor, sighting: Sighting, finding: Finding) -> Finding:
-        if self._stopped == "interrupted" or "confirm" not in self.settings.phases:
-            return finding
-        networks = ("memory", "loopback") if self._network == "memory" else ("loopback",)
-        for network in networks:
-            heard: dict[str, Any] = {}
-            worker.run(
-                f"{TASKS}.shrink:confirm",
-                {**self._arguments(sighting=codec.encode(sighting), times=CONFIRMATIONS), "network": network},
-                on_message=heard.update,
-                limits=self._limits(),
-            )
-            seen = heard.get("seen", 0)
+    def _evidence(self, worker: Supervisor) -> Evidence:
+        return Evidence(worker, self.settings, self._network, self._handler)
+
+    def _heed(self, evidence: Evidence) -> None:
+        if evidence.interrupted:
+            self._stopped = "interrupted"
+
+    def _finding(self, sighting: Sighting) -> Finding:
+        return finding_of(sighting, replace(self.settings, network=self._network), where=self._where)
+
+    def _save(self, finding: Finding) -> str:
+        return str(self._corpus.save(finding)) if self.settings.save else ""
+
+    def _confirmed(self, evidence: Evidence, sighting: Sighting, finding: Finding) -> Finding:
+        for network in ("memory", "loopback") if self._network == "memory" else ("loopback",):
+            if self._stopped == "interrupted" or "confirm" not in self.settings.phases:
+                return finding
+            seen = evidence.count(sighting, network)
+            self._heed(evidence)
+            if self._stopped == "interrupted":
+                return finding
             finding = finding.with_confirmation(Confirmation(network, seen, CONFIRMATIONS))
             if network == self._network and seen < CONFIRMATIONS:
                 return replace(finding, nondeterministic=True)
         return finding
 
-    def _traces(self, worker: Supervisor, finding: Finding) -> tuple[Trace | None, Trace | None]:
-        """The Traces that witness the finding: of its Case, and of the Case it is compared with."""
-        cases = [*finding.history, finding.case]
-        return self._trace(worker, cases), self._trace(worker, [finding.contrast]) if finding.contrast else None
-
-    def _trace(self, worker: Supervisor, cases: list[Case]) -> Trace | None:
-        traces: list[Any] = []
-        worker.run(
-            f"{TASKS}.shrink:trace_of",
-            self._arguments(cases=[codec.encode(case) for case in cases]),
-            on_message=traces.append,
-            limits=self._limits(),
-        )
-        complete = len(traces) == len(cases)
-        return codec.decode(Trace, traces[-1]["trace"], where="a worker's message") if complete else None
-
     def _forget_fixed(self) -> None:
-        """A saved finding that the regressions phase did not see again is fixed."""
-        if self._stopped == "interrupted" or "regressions" not in self.settings.phases:
-            return
+        """A saved finding that was played again without showing, and that nothing else has shown, is fixed."""
         now = {finding.fingerprint for finding in self.findings}
-        for finding in self._saved:
+        for finding in self._gone:
             if finding.fingerprint not in now and not finding.nondeterministic:
                 self._corpus.remove(finding)
                 self._listen(FindingFixed(finding))
 
     def _finish(self) -> int:
-        failing = [f for f in self.findings if self.settings.fails(f.level) and not f.nondeterministic]
-        code = INTERRUPTED if self._stopped == "interrupted" else 1 if failing else 0 if self._cases else 2
-        rows = tuple(
-            (slug, held, broken, unknown, beside)
-            for slug, (held, broken, unknown, beside) in sorted(self._verdicts.items())
-        )
+        code = self._exit_code()
         self._listen(
             CampaignFinished(
-                code, self._stopped, self._cases, time.monotonic() - self._began, self.settings.seed,
-                tuple(finding.id for finding in self.findings), tuple(sorted(self._situations.items())), rows,
+                code, self._stopped, self._tally.cases, time.monotonic() - self._began, self.settings.seed,
+                tuple(finding.id for finding in self.findings), self._tally.situations(), self._tally.verdicts(),
             )
         )  # fmt: skip
         return code
 
+    def _exit_code(self) -> int:
+        if self._stopped == "interrupted":
+            return INTERRUPTED
+        if any(self.settings.fails(found.level) and not found.nondeterministic for found in self.findings):
+            return 1
+        return 0 if self._tally.judged else NOTHING_TESTED
 
-def fatal(result: Any, case: Case) -> Sighting:
-    """The sighting that a dead or hung worker is, from how it ended."""
-    slug = "liveness/process-survives" if result.status == "died" else "liveness/no-hang"
-    expected = by_slug(slug).requirement
-    actual = (
-        f"the process {result.ending}" if result.status == "died" else "the handler made no progress and was killed"
-    )
-    return Sighting(slug, Violation(expected, actual, damage=result.ending if result.status == "died" else ""), case)
+
+def _require_traffic(settings: Settings) -> None:
+    """Raise UsageError when no Case would be played."""
+    if not set(settings.phases) & (PLAYING if settings.max_examples else PLAYING - {"generate"}):
+        raise UsageError(
+            f"nothing is selected to run: phases {', '.join(settings.phases)} with {settings.max_examples} examples; "
+            "name preflight, regressions, sweep, or generate with --max-examples of 1 or more"
+        )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-from handshaker.harness.campaign.workbench import Sighting
+from handshaker.harness.campaign.sighting import Sighting
 from handshaker.harness.case import Case
 from handshaker.harness.processes.limits import Limits
 from handshaker.harness.processes.stacks import users_frame
@@ -29,12 +29,12 @@ def limits(case_limit_s: float) -> Limits:
 
 def sure_limits(case_limit_s: float) -> Limits:
     """When a Case that is known to hang is confirmed to."""
-    return Limits(cpu_seconds=case_limit_s, silent_seconds=max(4.0, 2 * case_limit_s))
+    return Limits(cpu_seconds=min(case_limit_s, max(0.3, case_limit_s / 3)), silent_seconds=max(3.0, 2 * case_limit_s))
 
 
 def quick_limits(case_limit_s: float) -> Limits:
     """When a Case that looks like one that hung is passed over."""
-    return Limits(cpu_seconds=min(case_limit_s, max(0.25, case_limit_s / 4)), silent_seconds=max(2.0, case_limit_s))
+    return Limits(cpu_seconds=min(case_limit_s, max(0.1, case_limit_s / 8)), silent_seconds=max(2.0, case_limit_s))
 
 
 def fatal(result: Any, case: Case) -> Sighting:

@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from handshaker.harness.campaign.workbench import Sighting
+from handshaker.harness.campaign.sighting import Sighting
 from handshaker.harness.case import Case
 from handshaker.harness.invariants.base import by_slug
 from handshaker.harness.notices import FindingReady

@@ -10,7 +10,10 @@ from typing import Any
 from handshaker.harness.errors import TargetError, UsageError
 from handshaker.targets.stdlib import StdlibTarget, load_target
 
-__all__ = ["load_for_worker"]
+__all__ = ["DECLARED", "load_for_worker"]
+
+DECLARED: Any = None
+"""What the `lifecycle_test` that names the target declares; its strategy and its reset are found here by name."""
 
 
 def load_for_worker(arguments: dict[str, Any]) -> StdlibTarget:
@@ -23,6 +26,7 @@ def load_for_worker(arguments: dict[str, Any]) -> StdlibTarget:
 
 
 def _from_test(arguments: dict[str, Any]) -> StdlibTarget:
+    global DECLARED  # noqa: PLW0603 - one worker has one target
     sys.path[:0] = [entry for entry in arguments["sys_path"] if entry not in sys.path]
     module = _import_file(arguments["test_module_name"], Path(arguments["test_module"]))
     test = getattr(module, arguments["test"], None)
@@ -32,6 +36,7 @@ def _from_test(arguments: dict[str, Any]) -> StdlibTarget:
             f"{arguments['test_module']}: {arguments['test']!r} is not a lifecycle_test of the module itself; "
             "assign it to a name at the top level: test_x = handshaker.lifecycle_test(MyHandler)"
         )
+    DECLARED = declared
     return StdlibTarget(declared.subject, text=arguments["text"], server=declared.server, factory=declared.factory)
 
 

@@ -5,11 +5,32 @@ from __future__ import annotations
 from typing import Any, Final
 
 from handshaker.harness import codec
-from handshaker.harness.campaign.workbench import Sighting
+from handshaker.harness.campaign.sighting import Sighting
 
-__all__ = ["PHASE_NUMBERS", "finished", "progress", "question", "remark", "seen", "started", "summary"]
+__all__ = [
+    "PHASE_NUMBERS",
+    "VARIANTS",
+    "finished",
+    "paused",
+    "phase_of",
+    "progress",
+    "question",
+    "remark",
+    "seen",
+    "started",
+    "summary",
+]
 
 PHASE_NUMBERS: Final = {"preflight": 1, "regressions": 2, "sweep": 3, "generate": 4, "shrink": 5, "confirm": 6}
+
+VARIANTS: Final = 16
+"""The numbers that a generated Case and its variants take."""
+
+
+def phase_of(in_flight: tuple[int, int] | None) -> str:
+    """The phase that a mark on the progress page names."""
+    number = in_flight[0] if in_flight else 0
+    return next((phase for phase, known in PHASE_NUMBERS.items() if known == number), "")
 
 
 def started(phase: str, expected: int = 0) -> dict[str, Any]:
@@ -17,9 +38,14 @@ def started(phase: str, expected: int = 0) -> dict[str, Any]:
     return {"message": "started", "phase": phase, "expected": expected}
 
 
-def finished(phase: str, cases: int) -> dict[str, Any]:
-    """A phase ends, after *cases* of this worker."""
-    return {"message": "finished", "phase": phase, "cases": cases}
+def finished(phase: str, cases: int, seconds: float, *, partly: bool = False) -> dict[str, Any]:
+    """A phase ends, after *cases* and *seconds* of this worker; or only a *part* of it, before a pause."""
+    return {"message": "finished", "phase": phase, "cases": cases, "seconds": seconds, "partly": partly}
+
+
+def paused(phase: int, index: int) -> dict[str, Any]:
+    """There is something new to shrink first; the search goes on from (phase, index)."""
+    return {"message": "paused", "resume": [phase, index]}
 
 
 def summary(situations: dict[str, int], verdicts: Any, stopped: str) -> dict[str, Any]:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
 from handshaker.harness import codec
-from handshaker.harness.campaign.conduct import CONFIRMATIONS, TASKS, fatal, start_worker
+from handshaker.harness.campaign.conduct import INTERRUPTED
+from handshaker.harness.campaign.evidence import CONFIRMATIONS, Evidence
+from handshaker.harness.campaign.fatal import fatal, limits
 from handshaker.harness.campaign.findings import finding_of, ready
-from handshaker.harness.campaign.workbench import Sighting
+from handshaker.harness.campaign.saved import settings_of, sighting_of
+from handshaker.harness.campaign.sighting import Sighting
+from handshaker.harness.campaign.workers import TASKS, needs_kernel, start_worker
 from handshaker.harness.case import Case, Script, Step
 from handshaker.harness.corpus import Corpus
-from handshaker.harness.errors import UsageError
+from handshaker.harness.errors import TargetError, UsageError
 from handshaker.harness.options import duration, escaped_bytes, fault
-from handshaker.harness.processes.limits import Limits
+from handshaker.harness.processes.results import TaskResult
+from handshaker.harness.processes.supervisor import Supervisor
 from handshaker.harness.settings import Settings
 from handshaker.harness.trace import Trace
 from handshaker.harness.verdict import Finding
@@ -58,59 +64,69 @@ def _step(name: str, value: Any) -> Step:
     return Step(name.replace("_", "-"))
 
 
-def play_once(settings: Settings, case: Case, echo: Echo) -> int:
-    """Play *case* in a worker, print the timeline and what it violates; returns the exit code."""
-    network = "loopback" if settings.network == "loopback" else "memory"
-    found: list[dict[str, Any]] = []
-    arguments = {"settings": codec.encode(settings), "network": network, "case": codec.encode(case)}
+def play_once(settings: Settings, case: Case, echo: Echo, *, again: str) -> int:
+    """Play *case* in a worker, print the timeline and what it violates; returns the exit code.
+
+    *again* is the command that does the same once more.
+    """
     with start_worker(settings) as worker:
-        result = worker.run(f"{TASKS}.shrink:judge_once", arguments, on_message=found.append, limits=_limits(settings))
-    result.raise_if_failed() if result.status == "failed" else None
-    if result.status in ("died", "hung"):
-        echo(failure_text(_ready(fatal(result, case), settings, None)))
-        return 1
-    trace = codec.decode(Trace, found[0]["trace"], where="a worker's message")
-    echo(timeline_text(trace))
-    sightings = [codec.decode(Sighting, value, where="a worker's message") for value in found[0]["sightings"]]
-    for sighting in sightings:
-        echo(failure_text(_ready(sighting, settings, trace)))
-    return 1 if sightings else 0
+        result, found = _judged(worker, settings, case)
+    if result.asked:
+        return INTERRUPTED
+    sightings = [codec.decode(Sighting, value, where="a worker's message") for value in found.get("sightings", ())]
+    trace = codec.decode(Trace, found["trace"], where="a worker's message") if "trace" in found else None
+    if trace is not None:
+        echo(timeline_text(trace))
+    elif result.status in ("died", "hung"):
+        sightings = [fatal(result, case)]
+    findings = [finding_of(sighting, settings, replay=again) for sighting in sightings]
+    for finding in findings:
+        echo(failure_text(ready(finding, trace, None, saved="", known=False)))
+    return 1 if any(settings.fails(finding.level) for finding in findings) else 0
 
 
-def _limits(settings: Settings) -> Limits:
-    return Limits(cpu_seconds=settings.case_limit_s, silent_seconds=max(10.0, 5 * settings.case_limit_s))
-
-
-def _ready(sighting: Sighting, settings: Settings, trace: Trace | None) -> Any:
-    return ready(finding_of(sighting, settings), trace, None, saved="", known=False)
+def _judged(worker: Supervisor, settings: Settings, case: Case) -> tuple[TaskResult, dict[str, Any]]:
+    """The result of playing *case*, in memory unless it is needed or asked for on loopback, and what was told."""
+    networks = ("loopback",) if settings.network == "loopback" else ("memory", "loopback")
+    for network in networks:
+        heard: dict[str, Any] = {}
+        arguments = {"settings": codec.encode(settings), "network": network, "case": codec.encode(case)}
+        task = f"{TASKS}.shrink:judge_once"
+        result = worker.run(task, arguments, on_message=heard.update, limits=limits(settings.case_limit_s))
+        result.raise_if_failed()
+        if heard.get("message") != "kernel":
+            break
+        if settings.network == "memory":
+            raise TargetError(needs_kernel(settings, heard["operation"]))
+    return result, heard
 
 
 def replay_finding(reference: str, echo: Echo) -> int:
     """Play a saved finding again and say what became of it; returns the exit code."""
     finding = Corpus().find(reference)
     if not finding.replayable:
-        raise UsageError(f"{reference!r} cannot be played from the command line; its test can: {finding.replay}")
-    settings = _settings_of(finding)
-    sighting = _sighting_of(finding)
-    network = finding.confirmations[0].network if finding.confirmations else "memory"
-    heard: dict[str, Any] = {}
-    base = {"settings": codec.encode(settings), "network": network}
+        raise UsageError(f"{reference!r} is not replayable from the command line; its test is: {finding.replay}")
+    settings = settings_of(finding, reference)
     with start_worker(settings) as worker:
-        arguments = {**base, "sighting": codec.encode(sighting), "times": CONFIRMATIONS}
-        result = worker.run(f"{TASKS}.shrink:confirm", arguments, on_message=heard.update, limits=_limits(settings))
-        result.raise_if_failed() if result.status == "failed" else None
-        seen = heard.get("seen", 0)
-        if seen:
-            echo(failure_text(ready(finding, _trace(worker, base, finding), None, saved="", known=True)))
+        evidence = Evidence(worker, settings, _network(worker, settings))
+        seen = evidence.count(sighting_of(finding))
+        if seen and not evidence.interrupted:
+            told = replace(finding, replay=shlex.join(["handshaker", "replay", reference]))
+            echo(failure_text(ready(told, *evidence.traces(finding), saved="", known=True)))
+    if evidence.interrupted:
+        return INTERRUPTED
     echo(_verdict(finding, seen))
     return 1 if seen else 0
 
 
-def _trace(worker: Any, base: dict[str, Any], finding: Finding) -> Trace | None:
-    cases = [codec.encode(case) for case in (*finding.history, finding.case)]
-    traces: list[Any] = []
-    worker.run(f"{TASKS}.shrink:trace_of", {**base, "cases": cases}, on_message=traces.append)
-    return codec.decode(Trace, traces[-1]["trace"], where="a worker's message") if len(traces) == len(cases) else None
+def _network(worker: Supervisor, settings: Settings) -> str:
+    """Where to play, once preflight has shown that the handler can be hosted there. Raises TargetError if it cannot."""
+    if settings.network == "loopback":
+        return "loopback"
+    heard: list[dict[str, Any]] = []
+    arguments = {"settings": codec.encode(settings), "network": "memory", "phases": ["preflight"]}
+    worker.run(f"{TASKS}.search:search", arguments, on_message=heard.append).raise_if_failed()
+    return "loopback" if any(message["message"] == "kernel" for message in heard) else "memory"
 
 
 def _verdict(finding: Finding, seen: int) -> str:
@@ -120,15 +136,3 @@ def _verdict(finding: Finding, seen: int) -> str:
     if seen:
         return f"{name}: still failing, not every time ({seen} of {CONFIRMATIONS} replays): nondeterministic"
     return f"{name}: fixed (0 of {CONFIRMATIONS} replays show it)"
-
-
-def _settings_of(finding: Finding) -> Settings:
-    declared = dict(finding.settings)
-    return replace(Settings(target=finding.target), **declared)
-
-
-def _sighting_of(finding: Finding) -> Sighting:
-    relation = finding.invariant.partition("/")[2] if finding.contrast is not None else ""
-    return Sighting(
-        finding.invariant, finding.violation, finding.case, finding.folded, finding.contrast, relation, finding.history
-    )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from handshaker.harness import codec
-from handshaker.harness.campaign.workbench import COMPLETENESS, Sighting
+from handshaker.harness.campaign.sighting import COMPLETENESS, Sighting
 from handshaker.harness.errors import CaseFileError, did_you_mean
 from handshaker.harness.invariants.base import REGISTRY
 from handshaker.harness.settings import Settings

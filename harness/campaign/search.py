@@ -6,6 +6,7 @@ before it is played, so that a worker that dies can be followed by one that star
 
 from __future__ import annotations
 
+import pkgutil
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -14,17 +15,18 @@ from typing import Any, Final
 
 from handshaker.harness import codec
 from handshaker.harness.campaign import messages, situations
+from handshaker.harness.campaign.messages import VARIANTS
+from handshaker.harness.campaign.sighting import COMPLETENESS, Sighting
 from handshaker.harness.campaign.traffic import Drawn, Traffic
-from handshaker.harness.campaign.workbench import COMPLETENESS, Sighting, Workbench, left_open
+from handshaker.harness.campaign.workbench import Workbench, left_open
 from handshaker.harness.case import Case
-from handshaker.harness.settings import Settings
+from handshaker.harness.errors import UsageError
 from handshaker.strategies.cases import family
 
 __all__ = ["case_in_flight", "describe", "search"]
 
 HISTORY: Final = 200
 PROGRESS_EVERY_S: Final = 0.2
-VARIANTS: Final = 16
 DIFFERENCES_MAX: Final = 20
 IDLE_PEER: Final = (
     "an idle peer holds {0} for ever: it is a plain server, and the handler declares no timeout "
@@ -46,11 +48,26 @@ def search(context: Any, arguments: dict[str, Any]) -> Iterator[Message]:
 def describe(context: Any, arguments: dict[str, Any]) -> Iterator[Message]:
     """The task: say what was found under the target's name, without playing anything."""
     about = context.target.describe()
-    judged = Workbench.of(context, arguments).judge.slugs
+    bench = Workbench.of(context, arguments)
+    for name in bench.settings.allowed_exceptions:
+        _require_exception(name)
+    judged = bench.judge.slugs
     yield {
         "kind": str(about.kind), "server": about.server, "hosted": about.hosted,
         "remarks": [about.hosted, *about.remarks], "judged": judged, "where": about.where,
     }  # fmt: skip
+
+
+def _require_exception(name: str) -> None:
+    """Raise UsageError unless *name* is an exception class, so that a slip of the pen does not go unnoticed."""
+    if "<locals>" in name:
+        return
+    try:
+        found = pkgutil.resolve_name(name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(f"allow-exception: {name!r} cannot be found ({error}); write it as module:Class") from None
+    if not (isinstance(found, type) and issubclass(found, BaseException)):
+        raise UsageError(f"allow-exception: {name!r} is {found!r}, not an exception class; write it as module:Class")
 
 
 def case_in_flight(context: Any, arguments: dict[str, Any]) -> Iterator[Message]:
@@ -108,7 +125,9 @@ class _Hunt:
         self._resume: tuple[int, int] = tuple(arguments.get("resume", (0, 0)))
         self._phases: list[str] = arguments["phases"]
         self._known = {tuple(key) for key in arguments.get("known", ())}
-        self._summary_every_s = 0.0 if self._resume[0] else PROGRESS_EVERY_S
+        self._summary_every_s = 0.0 if arguments.get("wary") else PROGRESS_EVERY_S
+        self._new = 0
+        self._pause_at: tuple[int, int] | None = None
         self._recent: deque[Case] = deque(maxlen=HISTORY)
         self._situations: Counter[str] = Counter(dict.fromkeys(situations.SITUATIONS, 0))
         self._asked: set[str] = set()
@@ -124,11 +143,26 @@ class _Hunt:
         phases = {"preflight": self._preflight, "sweep": self._sweep, "generate": self._generate}
         for name, phase in phases.items():
             if name in self._phases and messages.PHASE_NUMBERS[name] >= self._resume[0] and not self._over():
-                cases, expected = self._cases, self._settings.max_examples if name == "generate" else 0
+                cases, began = self._cases, time.perf_counter()
+                expected = self._settings.max_examples if name == "generate" else 0
                 yield messages.started(name, expected)
                 yield from phase()
-                yield messages.finished(name, self._cases - cases)
+                yield messages.finished(name, self._cases - cases, time.perf_counter() - began, partly=self._paused)
+            if self._pauses(messages.PHASE_NUMBERS[name] + 1, 0):
+                break
         yield self._summary()
+        if self._pause_at is not None:
+            yield messages.paused(*self._pause_at)
+
+    @property
+    def _paused(self) -> bool:
+        return self._pause_at is not None
+
+    def _pauses(self, phase: int, index: int) -> bool:
+        """Whether to stop here for now, since there is something to shrink, and go on from (phase, index) later."""
+        if self._new and not self._paused:
+            self._pause_at = (phase, index)
+        return self._paused
 
     def _summary(self) -> Message:
         counts = self._bench.judge.counts()
@@ -174,6 +208,8 @@ class _Hunt:
             if drawn.index >= self._settings.max_examples or self._over():
                 return
             yield from self._family(drawn)
+            if self._pauses(messages.PHASE_NUMBERS["generate"], (drawn.index + 1) * VARIANTS):
+                return
 
     def _family(self, drawn: Drawn) -> Iterator[Message]:
         base_flat: Any = None
@@ -233,16 +269,18 @@ class _Hunt:
 
     def _cornered(self, case: Case, recorder: Any) -> None:
         """The handler swallows every stop, and its process ends now: tell what it showed before it was stopped."""
-        for sighting in self._bench.cornered_in(recorder, case):
-            for message in self._tell(sighting, self._phase):
-                self._context.send(message)
-        for message in self._stopped(recorder.stopped_by):
+        found = self._bench.cornered_in(recorder, case)
+        told = [message for sighting in found for message in self._tell(sighting, self._phase)]
+        slugs = [sighting.invariant for sighting in found]
+        ended = {"message": "cornered", "case": codec.encode(case), "invariants": slugs}
+        for message in (*told, *self._stopped(recorder.stopped_by), self._summary(), ended):
             self._context.send(message)
 
     def _stopped(self, what: tuple[Any, ...]) -> Iterator[Message]:
         if what[0] == "network.kernel":
             raise _NeedsKernel(str(what[2]))
-        if what[0] == "network.stalled" and what[3] == "open" and self._bench.contract.timeout is None:
+        held = what[0] == "network.stalled" and what[3] == "open" and self._bench.contract.timeout is None
+        if held and not self._bench.beside:
             yield from self._once(messages.remark("idle-peer", IDLE_PEER.format(self._bench.server_name)))
 
     def _once(self, message: Message) -> Iterator[Message]:
@@ -253,6 +291,7 @@ class _Hunt:
     def _tell(self, sighting: Sighting, phase: str) -> Iterator[Message]:
         if sighting.key not in self._known:
             self._known.add(sighting.key)
+            self._new += 1
             yield messages.seen(replace(sighting, history=tuple(self._recent), phase=phase))
 
     def _pulse(self, phase: str, expected: int = 0) -> Iterator[Message]:

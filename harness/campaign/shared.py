@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from handshaker.harness import codec
-from handshaker.harness.campaign.conduct import Campaign
+from handshaker.harness.campaign.conduct import INTERRUPTED, NOTHING_TESTED, Campaign
 from handshaker.harness.errors import HandshakerError, TargetError, UsageError
 from handshaker.harness.notices import CampaignFinished, FindingReady, Notice
 from handshaker.harness.settings import Settings
@@ -85,7 +85,11 @@ def _conduct(settings: Settings, path: Path) -> None:
     with writing.open("w", encoding="utf-8") as file:
         reporter = JsonLines(file)
         try:
-            Campaign(settings, reporter.on).run()
+            code = Campaign(settings, reporter.on).run()
+            if code == INTERRUPTED:
+                raise KeyboardInterrupt
+            if code == NOTHING_TESTED:
+                raise TargetError(f"{settings.target}: nothing was tested, since no invariant could be judged")
         except HandshakerError as error:
             path.with_suffix(".error").write_text(f"{type(error).__name__}\n{error}")
     writing.rename(path)

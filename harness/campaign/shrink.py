@@ -7,15 +7,19 @@ not show again is nondeterministic, and is said to be.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, Final
 
 from handshaker.harness import codec
+from handshaker.harness.campaign.fatal import DIED, FATAL, HUNG, quick_limits, sure_limits
 from handshaker.harness.campaign.reduce import measure, reduce_case
+from handshaker.harness.campaign.sighting import Sighting
 from handshaker.harness.campaign.traffic import Traffic
-from handshaker.harness.campaign.workbench import Sighting, Workbench
+from handshaker.harness.campaign.workbench import Workbench
 from handshaker.harness.case import Case
+from handshaker.harness.processes.limits import Limits
 from handshaker.harness.settings import Settings
 from handshaker.strategies.express import express
 from handshaker.strategies.hypothesis_bridge import minimise
@@ -25,84 +29,111 @@ __all__ = ["confirm", "judge_once", "shrink", "trace_of"]
 SHRINK_S: Final = 10.0
 FRESH_TRIES_MAX: Final = 150
 FATAL_TRIES_MAX: Final = 25
+_BETWEEN_TRIES: Final = Limits(cpu_seconds=1.0)
 
 Message = dict[str, Any]
 
 
 class _Fresh:
-    """Asks fresh processes whether a finding shows; the asking process stays as it was."""
+    """Asks fresh processes whether a finding shows; the asking process stays as it was.
 
-    def __init__(self, context: Any, settings: Settings, network: str, sighting: Sighting) -> None:
+    With *sure*, one that is known to hang is given all the time it may take.
+    """
+
+    def __init__(self, context: Any, arguments: dict[str, Any], sighting: Sighting, *, sure: bool = False) -> None:
         self._context = context
-        self._settings = settings
-        self._network = network
+        self._arguments = arguments
         self._sighting = sighting
+        limit_s = codec.decode(Settings, arguments["settings"], where="settings").case_limit_s
+        self._limits = sure_limits(limit_s) if sure or sighting.invariant != HUNG else quick_limits(limit_s)
 
     def shows(self, case: Case, history: tuple[Case, ...] = ()) -> Sighting | None:
-        """The finding as *case* shows it after *history* in a fresh process; None when it does not."""
-        arguments = [codec.encode(self._settings), self._network, codec.encode(self._sighting)]
-        cases = [codec.encode(earlier) for earlier in history], codec.encode(case)
-        outcome = self._context.fork(_show, self._context.target, *arguments, *cases)
+        """The finding as *case* shows it after *history* in a fresh process; None when it does not.
+
+        Raises what playing raises when it cannot be played at all.
+        """
+        outcome = self._context.fork(
+            _show, self._context, self._arguments, self._sighting, history, case, limits=self._limits
+        )
+        if outcome.error is not None:
+            raise outcome.error.error()
         if outcome.status in ("died", "hung"):
             return self._fatal(outcome, case)
-        if outcome.status != "done" or outcome.value is None:
-            return None
-        return codec.decode(Sighting, outcome.value, where="a worker's message")
+        return None if outcome.value is None else codec.decode(Sighting, outcome.value, where="a worker's message")
 
     def _fatal(self, outcome: Any, case: Case) -> Sighting | None:
-        wanted = {"died": "liveness/process-survives", "hung": "liveness/no-hang"}[outcome.status]
+        wanted = DIED if outcome.status == "died" else HUNG
         return replace(self._sighting, case=case) if self._sighting.invariant == wanted else None
 
 
-def _show(target: Any, settings: Any, network: str, sighting: Any, history: list[Any], case: Any) -> Any:
+def _show(context: Any, arguments: dict[str, Any], wanted: Sighting, history: tuple[Case, ...], case: Case) -> Any:
     """In a fresh process: play *history*, then *case*, and return the sighting again if it shows."""
-    wanted = codec.decode(Sighting, sighting, where="a worker's message")
-    with Workbench(target, codec.decode(Settings, settings, where="settings"), network, guard=True) as bench:
+
+    def cornered(_: Case, recorder: Any) -> None:
+        context.answer(_chosen(bench.cornered_in(recorder, case), wanted))
+
+    with Workbench.of(context, arguments, guard=True) as bench:
         for earlier in history:
-            bench.run(codec.decode(Case, earlier, where="a worker's message"))
-        found = bench.shows(wanted, codec.decode(Case, case, where="a worker's message"))
-    return codec.encode(found) if found is not None else None
+            bench.run(earlier)
+        bench.cornered = cornered
+        return _chosen(bench.showing(wanted, case), wanted)
+
+
+def _chosen(found: Iterable[Sighting], wanted: Sighting) -> Any:
+    shown = next((seen for seen in found if seen.key == wanted.key), None)
+    return codec.encode(shown) if shown is not None else None
+
+
+def _start(sighting: Sighting) -> Case:
+    """The Case to begin with: for a relation, the one that is compared with."""
+    return sighting.contrast if sighting.relation and sighting.contrast is not None else sighting.case
 
 
 def shrink(context: Any, arguments: dict[str, Any]) -> Iterator[Message]:
-    """The task: make one sighting minimal. Tells `smaller` as it goes, so that a killed worker loses nothing."""
-    settings = codec.decode(Settings, arguments["settings"], where="settings")
+    """The task: make one sighting minimal, and tell it; None when it does not show in a fresh process."""
     sighting = codec.decode(Sighting, arguments["sighting"], where="sighting")
-    network: str = arguments["network"]
-    fresh = _Fresh(context, settings, network, sighting)
-    start = sighting.contrast if sighting.relation and sighting.contrast is not None else sighting.case
-    if sighting.invariant in ("liveness/process-survives", "liveness/no-hang"):
-        yield _shrunk(_by_forks(fresh, sighting, start, (), FATAL_TRIES_MAX, context))
-    elif arguments.get("careful"):
-        yield _shrunk(_by_forks(fresh, sighting, start, (), FRESH_TRIES_MAX, context))
-    elif fresh.shows(start) is not None:
-        yield from _shrink_here(context, settings, network, fresh, sighting, start)
-    else:
+    fresh, start = _Fresh(context, arguments, sighting), _start(sighting)
+    context.mark(5, 0)
+    if fresh.shows(start) is None:
         yield _with_history(fresh, sighting, start, context)
+    elif sighting.invariant in FATAL:
+        yield _shrunk(_by_forks(fresh, sighting, start, (), FATAL_TRIES_MAX, context))
+    else:
+        yield _in_one_process(context, arguments, fresh, sighting)
 
 
-def _shrunk(found: Sighting | None, **facts: Any) -> Message:
-    return {"message": "shrunk", "sighting": codec.encode(found) if found is not None else None, **facts}
+def _shrunk(found: Sighting | None) -> Message:
+    return {"message": "shrunk", "sighting": codec.encode(found) if found is not None else None}
 
 
-def _shrink_here(
-    context: Any, settings: Settings, network: str, fresh: _Fresh, sighting: Sighting, start: Case
-) -> Iterator[Message]:
-    """Shrink in this process, which is fast; then check in a fresh one that nothing was carried over between tries."""
-    with Workbench(context.target, settings, network, guard=True) as bench:
-        tries = 0
+def _in_one_process(context: Any, arguments: dict[str, Any], fresh: _Fresh, sighting: Sighting) -> Message:
+    """Shrink in one process, which is fast; then check in a fresh one that nothing was carried over between tries."""
+    outcome = context.fork(_shrink_here, context, arguments, sighting, limits=_BETWEEN_TRIES)
+    if outcome.error is not None:
+        raise outcome.error.error()
+    if outcome.status == "done":
+        smallest = codec.decode(Case, outcome.value, where="a worker's message")
+        if (found := fresh.shows(smallest)) is not None:
+            return _shrunk(found)
+    return _shrunk(_by_forks(fresh, sighting, _start(sighting), (), FRESH_TRIES_MAX, context))
+
+
+def _shrink_here(context: Any, arguments: dict[str, Any], sighting: Sighting) -> Any:
+    """The smallest Case that shows the finding in this process, which is another one's copy."""
+    start, tries, until = _start(sighting), 0, time.monotonic() + 2 * SHRINK_S
+    with Workbench.of(context, arguments, guard=True) as bench:
 
         def violates(case: Case) -> bool:
             nonlocal tries
             tries += 1
             context.mark(5, tries)
-            return not context.stop_requested() and bench.shows(sighting, case) is not None
+            over = context.stop_requested() or time.monotonic() > until
+            return not over and bench.shows(sighting, case) is not None
 
-        smallest = _minimal(Traffic(bench), sighting, start, violates, payloads=not settings.messages)
-    found = fresh.shows(smallest)
-    if found is None:
-        found = _by_forks(fresh, sighting, start, (), FRESH_TRIES_MAX, context)
-    yield _shrunk(found, tries=tries)
+        traffic = Traffic(bench)
+        context.mark(5, 0)
+        smallest = _minimal(traffic, sighting, start, violates, payloads=not bench.settings.messages)
+    return codec.encode(smallest)
 
 
 def _minimal(
@@ -125,13 +156,14 @@ def _by_forks(
 
     Slow, and free of everything that earlier candidates left behind.
     """
-    number = 0
+    number, until = 0, time.monotonic() + SHRINK_S
 
     def violates(case: Case) -> bool:
         nonlocal number
         number += 1
         context.mark(5, number)
-        return not context.stop_requested() and fresh.shows(case, history) is not None
+        over = context.stop_requested() or time.monotonic() > until
+        return not over and fresh.shows(case, history) is not None
 
     if not violates(start):
         return None
@@ -166,38 +198,46 @@ def _fewer(history: tuple[Case, ...], violates: Callable[[tuple[Case, ...]], boo
 
 
 def confirm(context: Any, arguments: dict[str, Any]) -> Iterator[Message]:
-    """The task: play the minimal Case in `times` fresh processes on `network` and count how often the finding shows."""
-    settings = codec.decode(Settings, arguments["settings"], where="settings")
+    """The task: play the minimal Case in `times` fresh processes and count how often the finding shows.
+
+    It stops when it was seen `enough` times.
+    """
     sighting = codec.decode(Sighting, arguments["sighting"], where="sighting")
-    fresh = _Fresh(context, settings, arguments["network"], sighting)
-    start = sighting.contrast if sighting.relation and sighting.contrast is not None else sighting.case
-    seen = 0
-    for number in range(arguments["times"]):
-        context.mark(6, number)
+    fresh, start = _Fresh(context, arguments, sighting, sure=True), _start(sighting)
+    seen = played = 0
+    while played < arguments["times"] and seen < arguments.get("enough", arguments["times"]):
+        context.mark(6, played)
+        played += 1
         seen += fresh.shows(start, sighting.history) is not None
-    yield {"message": "confirmed", "seen": seen, "played": arguments["times"]}
+    yield {"message": "confirmed", "seen": seen, "played": played}
 
 
 def trace_of(context: Any, arguments: dict[str, Any]) -> Iterator[Message]:
     """The task: play Cases in this fresh process, one after another, and tell the Trace of each."""
-    settings = codec.decode(Settings, arguments["settings"], where="settings")
-    with Workbench(context.target, settings, arguments["network"], guard=True) as bench:
+    with Workbench.of(context, arguments, guard=True) as bench:
+
+        def told(recorder: Any) -> Message:
+            return {"message": "trace", "trace": codec.encode(recorder.trace(bench.stage.header))}
+
+        bench.cornered = lambda _, recorder: context.send(told(recorder))
         for number, document in enumerate(arguments["cases"]):
             context.mark(6, number)
-            trace = bench.play(codec.decode(Case, document, where="case"))
-            yield {"message": "trace", "trace": codec.encode(trace)}
+            yield told(bench.run(codec.decode(Case, document, where="case")))
 
 
 def judge_once(context: Any, arguments: dict[str, Any]) -> Iterator[Message]:
     """The task: play one Case and tell its Trace and what it violates."""
-    settings = codec.decode(Settings, arguments["settings"], where="settings")
     case = codec.decode(Case, arguments["case"], where="case")
-    with Workbench(context.target, settings, arguments["network"], guard=True) as bench:
+    with Workbench.of(context, arguments, guard=True) as bench:
+
+        def told(recorder: Any, found: list[Sighting]) -> Message:
+            trace = codec.encode(recorder.trace(bench.stage.header))
+            return {"message": "judged", "trace": trace, "sightings": [codec.encode(each) for each in found]}
+
+        bench.cornered = lambda _, recorder: context.send(told(recorder, bench.cornered_in(recorder, case)))
         context.mark(6, 0)
-        recorder = bench.run(case)
-        sightings = bench.judged(recorder, case)
-        yield {
-            "message": "judged",
-            "trace": codec.encode(recorder.trace(bench.stage.header)),
-            "sightings": [codec.encode(sighting) for sighting in sightings],
-        }
+        recorder = bench.preflight(case)
+        if recorder.stopped_by and recorder.stopped_by[0] == "network.kernel":
+            yield {"message": "kernel", "operation": str(recorder.stopped_by[2])}
+        else:
+            yield told(recorder, bench.judged(recorder, case))

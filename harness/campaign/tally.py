@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from handshaker.harness.campaign import situations
@@ -55,10 +56,11 @@ class Tally:
         for slug, *counts in latest.get("verdicts", ()):
             self._add(slug, counts)
 
-    def add_fatal(self, slug: str, case: Case) -> None:
-        """A Case that no worker could tell of, because it broke *slug*."""
+    def add_lost(self, case: Case, invariants: Iterable[str]) -> None:
+        """A Case that no worker could count, because its process ended; it broke *invariants*."""
         situations.count(case, self._situations)
-        self._add(slug, [0, 1, 0, 0])
+        for slug in invariants:
+            self._add(slug, [0, 1, 0, 0])
 
     def _add(self, slug: str, counts: list[int]) -> None:
         before = self._verdicts.get(slug, (0, 0, 0, 0))

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
+
+from hypothesis.strategies import SearchStrategy
 
 from handshaker.harness.campaign.workbench import Workbench, resolve
 from handshaker.harness.case import Case, Fault, Script, Step
@@ -27,6 +29,7 @@ BATCH: Final = 100
 FAULT_REPEATS_MAX: Final = 40
 POOL: Final = 200
 LINE: Final = b"hello\r\n"
+_STRATEGY: Final = "name a Hypothesis strategy of bytes, or a function without arguments that returns one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,8 @@ class Traffic:
         self.messages = messages if messages is not None else _messages(settings.messages)
         self.pool = pool(self.messages, POOL, settings.seed) if self.messages is not None else ()
         dictionary = mine(bench.target.subjects())
-        self.example = settings.example or (self.pool[0][0] if self.pool else self._first_words(dictionary))
+        known = self.pool[0][0] if self.pool else bench.target.describe().plain
+        self.example = settings.example or known or self._first_words(dictionary)
         self.plan = Plan(
             dictionary=dictionary,
             example=self.example,
@@ -128,11 +132,12 @@ def _messages(text: str) -> Any:
     if not text:
         return None
     found = resolve(text, "messages")
-    make: Callable[[], Any] | None = found if callable(found) and not hasattr(found, "map") else None
-    strategy = make() if make is not None else found
-    if not hasattr(strategy, "map") or not hasattr(strategy, "example"):
+    try:
+        strategy = found if isinstance(found, SearchStrategy) or not callable(found) else found()
+    except Exception as error:
         raise UsageError(
-            f"messages: {text!r} is {strategy!r}; name a Hypothesis strategy of bytes, or a function without "
-            "arguments that returns one"
-        )
+            f"messages: calling {text!r} failed with {type(error).__name__}: {error}; {_STRATEGY}"
+        ) from error
+    if not isinstance(strategy, SearchStrategy):
+        raise UsageError(f"messages: {text!r} is {strategy!r}; {_STRATEGY}")
     return strategy

@@ -1,16 +1,15 @@
-"""What every task of a campaign needs once its process has the target: the stage, the judge, the plan of traffic.
-
-A *sighting* is one violation in one Case, before it is shrunk, confirmed and told. Sightings are data: they travel
-from the worker to the supervisor as JSON.
-"""
+"""What every task of a campaign needs once its process has the target: the stage, the judge, the plan of traffic."""
 
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, Self
 
+from handshaker.harness import codec
+from handshaker.harness.campaign.sighting import COMPLETENESS, Sighting
 from handshaker.harness.case import Case, Script
 from handshaker.harness.contract import Contract
 from handshaker.harness.errors import UsageError
@@ -21,42 +20,16 @@ from handshaker.harness.recorder import RUN
 from handshaker.harness.runner import Stage
 from handshaker.harness.settings import Settings
 from handshaker.harness.trace import Trace
-from handshaker.harness.verdict import Violation
 from handshaker.strategies.cases import family
 from handshaker.targets.base import qualified_name
 from handshaker.targets.instrument import hosting_failure, latest_birth
 
-__all__ = ["COMPLETENESS", "CORNERED", "Sighting", "Workbench", "left_open", "outcome", "resolve"]
+__all__ = ["CORNERED", "Workbench", "left_open", "outcome", "resolve"]
 
 QUESTION: Final = "question:"
-COMPLETENESS: Final = "completeness"
 CORNERED: Final = 71
 """The exit status of a process that was ended because the handler in it swallows every stop."""
 _RAISED: Final = ("init.raise", "setup.raise", "handle.raise", "finish.raise", "server.stopped")
-
-
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """One violation in one Case. `contrast` is what a relation compared with.
-
-    `history` ran before it in the process.
-    """
-
-    invariant: str
-    violation: Violation
-    case: Case
-    folded: tuple[str, ...] = ()
-    contrast: Case | None = None
-    relation: str = ""
-    history: tuple[Case, ...] = ()
-    tape: tuple[Any, ...] = ()
-    phase: str = ""
-
-    @property
-    def key(self) -> tuple[str, str, str, str]:
-        """What makes two sightings the same finding."""
-        seen = self.violation
-        return (self.invariant, seen.exception, seen.frame, seen.damage)
 
 
 def resolve(text: str, option: str) -> Any:
@@ -81,7 +54,15 @@ class Workbench:
     before that, so that what it shows is not lost.
     """
 
-    def __init__(self, target: Any, settings: Settings, network: str, *, guard: bool = False) -> None:
+    def __init__(
+        self,
+        target: Any,
+        settings: Settings,
+        network: str,
+        *,
+        guard: bool = False,
+        reset: Callable[[], object] | None = None,
+    ) -> None:
         self.settings = settings
         self.touched: list[tuple[str, str]] = []
         self._effects = watch_side_effects(self._touch) if guard else None
@@ -89,9 +70,10 @@ class Workbench:
         self.network = network
         self.cornered: Callable[[Case, Any], object] = _nothing
         self._playing = Case()
-        self._reset: Callable[[], object] | None = resolve(settings.reset, "reset") if settings.reset else None
+        self._reset = resolve(settings.reset, "reset") if settings.reset else reset
         about = target.describe()
         self.server_name = about.server
+        self.beside = about.beside
         self.contract: Contract = self.target.contract(
             stateless=settings.stateless, allowed_exceptions=settings.allowed_exceptions, example=settings.example
         )
@@ -140,8 +122,8 @@ class Workbench:
             reset()
         except Exception as error:
             raise UsageError(
-                f"reset: {self.settings.reset!r} raised {type(error).__name__}: {error}; it is called without arguments "
-                "before every case, and must not raise"
+                f"reset: {self.settings.reset or reset!r} raised {type(error).__name__}: {error}; it is called before "
+                "every case, without arguments, and must not raise"
             ) from error
 
     def _touch(self, action: str, detail: str) -> None:
@@ -158,8 +140,9 @@ class Workbench:
         Raises TargetError when the handler does not fit its server. `learnt` is then the name of the class that an
         opaque callable makes.
         """
-        errors: list[BaseException] = []
-        RUN.witness = errors.append
+        failures: list[BaseException] = []
+        # Only these are kept: a kept exception keeps the handler and its connection alive.
+        RUN.witness = lambda error: failures.append(error) if hosting_failure(error) or _unborn() else None
         try:
             recorder = self.run(case)
         except UsageError:
@@ -168,7 +151,7 @@ class Workbench:
             raise self.target.preflight_error(error) from error
         finally:
             RUN.witness = None
-        for failure in filter(hosting_failure, errors):
+        for failure in failures:
             raise self.target.preflight_error(failure)
         return recorder
 
@@ -218,10 +201,13 @@ class Workbench:
         taken, self._questions = self._questions, []
         return taken
 
+    def showing(self, sighting: Sighting, case: Case) -> Iterable[Sighting]:
+        """What *case* shows that may be *sighting* again. For a relation, *case* is the one that is compared with."""
+        return self._relation_in(sighting, case) if sighting.relation else self.sightings(case)
+
     def shows(self, sighting: Sighting, case: Case) -> Sighting | None:
-        """The same finding in *case*, if it is there. For a relation, *case* is the one that is compared with."""
-        found = self._relation_in(sighting, case) if sighting.relation else self.sightings(case)
-        return next((seen for seen in found if seen.key == sighting.key), None)
+        """The same finding in *case*, if it is there."""
+        return next((seen for seen in self.showing(sighting, case) if seen.key == sighting.key), None)
 
     def _relation_in(self, sighting: Sighting, base: Case) -> Iterable[Sighting]:
         if sighting.relation == COMPLETENESS:
@@ -231,19 +217,24 @@ class Workbench:
                 yield from self.related(relation, base, variant)
 
 
+def _unborn() -> bool:
+    """Whether the handler's own constructor is at work, before anything that a peer could have a part in."""
+    kinds = {what[0] for what in RUN.recorder.flat[::2]} if RUN.recorder is not None else set()
+    return "init.enter" in kinds and "setup.enter" not in kinds
+
+
 def _nothing(case: Case, recorder: Any) -> None:
     """Nobody wants to know."""
 
 
 def left_open(case: Case) -> Case:
     """The same Case, whose peers send what they send and then stay, waiting for the answer."""
-    return replace(
-        case,
-        scripts=tuple(
-            Script(tuple(step for step in script.steps if step.action != "half-close"), script.early)
-            for script in case.scripts
-        ),
-    )
+    return replace(case, scripts=tuple(map(_without_half_close, case.scripts)))
+
+
+def _without_half_close(script: Script) -> Script:
+    steps = tuple(step for step in script.steps if step.action != "half-close")
+    return Script(steps, min(script.early, len(steps)))
 
 
 def outcome(flat: list[Any], *, last_only: bool = False) -> Any:

@@ -112,12 +112,18 @@ def with_exception(event: Event, expected: str, actual: str, *, also: tuple[Even
     """A Violation that blames the exception of a raise-event; *also* are further witnesses."""
     return replace(
         shown(expected, actual, event, *also, damage=""),
-        exception=event["lineage"][0] if event["lineage"] else "",
+        exception=_defect(event["lineage"]),
         frame=event["frame"],
         location=_message(event)[1],
     )
 
 
+def _defect(lineage: Sequence[str]) -> str:
+    """The exception as the fingerprint has it: whether a reset is met as ECONNRESET or as EPIPE is timing only."""
+    return _BROKEN if _BROKEN in lineage else lineage[0] if lineage else ""
+
+
+_BROKEN: Final = "builtins.ConnectionError"
 _LOCATED: Final = re.compile(r"(.*) @ (\S.*:\d+)", re.DOTALL)
 
 

@@ -61,7 +61,7 @@ def _error_reported_once(trace: Trace, _contract: Contract) -> Iterator[Violatio
         wrong, damage = "", ""
         if not reports and is_over(trace, events):
             wrong, damage = "handle_error() was never called after it", "never reported"
-        elif len(reports) > 1 + _failed_shutdowns(events):
+        elif reports and len(reports) > 1 + _further_errors(events, reports[-1]):
             wrong, damage = f"handle_error() was called {len(reports)} times", "reported again"
         elif reports:
             wrong = damage = _misplaced(error, reports[0], events)
@@ -71,9 +71,10 @@ def _error_reported_once(trace: Trace, _contract: Contract) -> Iterator[Violatio
             yield shown(expected, wrong, error, *reports, shut, damage=damage)
 
 
-def _failed_shutdowns(events: Sequence[Event]) -> int:
-    """A shutdown_request() that raises is an error of its own, which is reported too."""
-    return sum(event.kind == "shutdown_request.raise" for event in events)
+def _further_errors(events: Sequence[Event], last: Event) -> int:
+    """A shutdown_request() or a handle_error() that raises is an error of its own, which may be reported too."""
+    raising = ("shutdown_request.raise", "handle_error.raise")
+    return sum(event.kind in raising and event.seq < last.seq for event in events)
 
 
 def _misplaced(error: Event, report: Event, events: Sequence[Event]) -> str:

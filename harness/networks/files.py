@@ -6,6 +6,7 @@ that was given back by garbage collection from one that somebody closed.
 
 from __future__ import annotations
 
+import functools
 import io
 import socket
 from typing import TYPE_CHECKING, Any
@@ -60,15 +61,15 @@ class Stream(socket.SocketIO):
     def __del__(self) -> None:
         if not self.closed:
             self._pulled.by_collector = True
-        super().__del__()
+            super().__del__()
 
 
 class Reader(io.BufferedReader):
     """A buffered reader that says so when only the collector closes it."""
 
     def __del__(self) -> None:
-        _note_collector(self)
-        super().__del__()
+        if _collected(self):
+            super().__del__()
 
 
 class Writer(io.BufferedWriter):
@@ -88,24 +89,25 @@ class Writer(io.BufferedWriter):
         super().close()
 
     def __del__(self) -> None:
-        _note_collector(self)
-        super().__del__()
+        if _collected(self):
+            super().__del__()
 
 
-def _note_collector(file: Reader | Writer) -> None:
+def _collected(file: Reader | Writer) -> bool:
+    """Whether *file* is still open, so that it is the collector who closes it; its socket is told."""
     raw = getattr(file, "raw", None)
-    if isinstance(raw, Stream) and not file.closed:
+    if raw is None or file.closed:
+        return False
+    if isinstance(raw, Stream):
         raw._pulled.by_collector = True
+    return True
 
 
 def open_file(
     sock: PulledSocket, mode: str, buffering: int | None, text: dict[str, Any]
 ) -> tuple[io.IOBase, Tally | None]:
     """What `socket.makefile(mode, buffering, **text)` returns (Lib/socket.py), and its writer's tally, if any."""
-    if not set(mode) <= {"r", "w", "b"}:
-        raise ValueError(f"invalid mode {mode!r} (only r, w, b allowed)")
-    writing = "w" in mode
-    reading = "r" in mode or not writing
+    reading, writing = _directions(mode)
     raw = Stream(sock, ("r" if reading else "") + ("w" if writing else ""))
     sock._io_refs += 1  # type: ignore[attr-defined]
     if buffering is None or buffering < 0:
@@ -115,6 +117,15 @@ def open_file(
             raise ValueError("unbuffered streams must be binary")
         return raw, None
     return _buffered(raw, mode, buffering, text, reading=reading, writing=writing)
+
+
+@functools.cache
+def _directions(mode: str) -> tuple[bool, bool]:
+    """Whether *mode* reads and whether it writes. Raises ValueError as `makefile` does, and then remembers nothing."""
+    if not set(mode) <= {"r", "w", "b"}:
+        raise ValueError(f"invalid mode {mode!r} (only r, w, b allowed)")
+    writing = "w" in mode
+    return "r" in mode or not writing, writing
 
 
 def _buffered(

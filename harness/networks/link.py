@@ -108,9 +108,11 @@ class Link:
 
     def take(self, size: int, *, peek: bool) -> bytes:
         """Up to *size* bytes of the inbox."""
-        data = self.inbox[:size]
+        inbox = self.inbox
+        whole = len(inbox) <= size
+        data = inbox if whole else inbox[:size]
         if not peek:
-            self.inbox = self.inbox[size:]
+            self.inbox = b"" if whole else inbox[size:]
         return data if type(data) is bytes else bytes(data)
 
     def put(self, data: memoryview) -> None:

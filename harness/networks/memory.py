@@ -15,7 +15,7 @@ from handshaker.harness.networks.bounds import EVENTS_MAX, IDLE_READS_MAX, check
 from handshaker.harness.networks.clock import CLOCK
 from handshaker.harness.networks.link import Link
 from handshaker.harness.networks.listener import SERVER_PORT, KernelLess, MemoryListener
-from handshaker.harness.networks.player import Turn
+from handshaker.harness.networks.player import PLAYED
 from handshaker.harness.networks.sockets import PulledSocket
 from handshaker.harness.recorder import RUN, Emit
 
@@ -70,7 +70,7 @@ class MemorySocket(PulledSocket, KernelLess):
             data = link.take(size, peek=True) if peek else data + link.take(size - len(data), peek=False)
             if len(data) == size or link.ended or link.error or link.shut_rd:
                 return data
-            if link.player.advance(None) is not Turn.PLAYED:
+            if link.player.advance(None) is not PLAYED:
                 self._give_up(link, "recv", None, None)
 
     def _peek_again(self, link: Link) -> None:
@@ -83,6 +83,7 @@ class MemorySocket(PulledSocket, KernelLess):
         """Pull until there is more input; False at the end of the stream."""
         before = len(link.inbox)
         deadline = None if patience is None else CLOCK.now + patience
+        advance = link.player.advance
         while len(link.inbox) == before:
             if link.ended:
                 return self._barren(link, "recv")
@@ -90,8 +91,8 @@ class MemorySocket(PulledSocket, KernelLess):
                 self._raise_pending(link)
             if link.shut_rd:
                 return self._barren(link, "recv")
-            turn = link.player.advance(deadline)
-            if turn is not Turn.PLAYED or (patience == 0 and not link.readable()):
+            turn = advance(deadline)
+            if turn is not PLAYED or (patience == 0 and not link.readable()):
                 self._give_up(link, "recv", deadline, patience)
         return True
 
@@ -151,7 +152,7 @@ class MemorySocket(PulledSocket, KernelLess):
         """Pull until the peer reads again or is gone."""
         while not self._room(link) and not link.error:
             turn = link.player.advance(deadline)
-            if turn is not Turn.PLAYED or self._timeout == 0:
+            if turn is not PLAYED or self._timeout == 0:
                 self._give_up(link, "send", deadline, self._timeout)
 
     # the rest
@@ -219,16 +220,13 @@ class MemorySocket(PulledSocket, KernelLess):
 class MemoryNetwork:
     """One Case in memory: its peers connect one after another, when the server accepts."""
 
-    __slots__ = ("case", "links")
+    __slots__ = ("case", "links", "waiting")
 
     def __init__(self, case: Case) -> None:
         self.case = case
         self.links: list[Link] = []
-
-    @property
-    def waiting(self) -> int:
+        self.waiting = len(case.scripts)
         """How many peers have not been accepted yet."""
-        return len(self.case.scripts) - len(self.links)
 
     def listen(self, listener: MemoryListener) -> None:
         """Let the peers of this Case connect to *listener*."""
@@ -239,18 +237,19 @@ class MemoryNetwork:
         if not self.waiting:
             raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
         number = len(self.links)
-        RUN.connection = number
-        if RUN.hardships is not None:
-            RUN.hardships.strike("get_request")
+        run = RUN
+        run.connection = number
+        if run.hardships is not None:
+            run.hardships.strike("get_request")
         link = Link(number, self.case)
         self.links.append(link)
-        RUN.emit((("peer.connect", number), f"{link.address[0]}:{link.address[1]}"))
+        self.waiting -= 1
+        run.emit((("peer.connect", number), f"127.0.0.1:{link.address[1]}"))
         early = self.case.scripts[number].early
         if early:
             link.player.play_early(early)
         sock = MemorySocket(link)
-        named = not link.dead
-        RUN.emit((("socket.accepted", number, "AF_INET", "SOCK_STREAM", sock.gettimeout(), False, named), None))
+        run.emit((("socket.accepted", number, "AF_INET", "SOCK_STREAM", sock._timeout, False, not link.dead), None))
         return sock, link.address
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ from handshaker.harness.case import Script, Step
 from handshaker.harness.networks.clock import CLOCK
 from handshaker.harness.recorder import RUN
 
-__all__ = ["Player", "Turn", "Wire"]
+__all__ = ["PLAYED", "Player", "Turn", "Wire"]
 
 
 class Turn(Enum):
@@ -23,6 +23,9 @@ class Turn(Enum):
     PLAYED = "a Step was played"
     TIMED_OUT = "the peer is still waiting when the handler's patience ends"
     OVER = "the peer will never do anything again"
+
+
+PLAYED: Final = Turn.PLAYED
 
 
 class Wire(Protocol):
@@ -89,20 +92,22 @@ class Player:
 
     def advance(self, deadline: float | None) -> Turn:
         """Play the next Step for a handler that waits until *deadline* (virtual seconds; None: for ever)."""
-        if self.position == len(self._steps):
+        position = self.position
+        if position == len(self._steps):
             return Turn.OVER
-        step = self._steps[self.position]
-        if step.action == "send":
-            self.position += 1
+        step = self._steps[position]
+        action = step.action
+        if action == "send":
+            self.position = position + 1
             self._send(step.payload)
-        elif step.action == "pause":
+        elif action == "pause":
             return self._wait(step.seconds, deadline)
-        elif step.action == "expect":
+        elif action == "expect":
             return self._expect(step.size, step.seconds, deadline)
         else:
-            self.position += 1
-            self._act(step.action, step.size)
-        return Turn.PLAYED
+            self.position = position + 1
+            self._act(action, step.size)
+        return PLAYED
 
     def before_write(self) -> None:
         """The handler is about to write and has consumed its input: let the peer end or hinder the connection first."""
@@ -160,10 +165,10 @@ class Player:
             return Turn.TIMED_OUT
         CLOCK.move(until - CLOCK.now)
         self._until = None
-        return Turn.PLAYED
+        return PLAYED
 
     def _pass(self, what: tuple[object, ...]) -> Turn:
         self._until = None
         self.position += 1
         RUN.emit((what, None))
-        return Turn.PLAYED
+        return PLAYED

@@ -9,9 +9,10 @@ test compares the names.
 from __future__ import annotations
 
 import errno
+import functools
 import socket
-import threading
-from typing import Any, NoReturn
+from threading import get_ident
+from typing import Any, Final, NoReturn
 
 from handshaker.harness.networks.bounds import stopped_again
 from handshaker.harness.networks.files import Tally, open_file
@@ -19,12 +20,21 @@ from handshaker.harness.recorder import RUN, injected
 
 __all__ = ["SHUTDOWNS", "PulledSocket", "VirtualTimeout", "name_of"]
 
+_PEEK: Final = int(socket.MSG_PEEK)  # combining a plain number with the enum costs as much as a whole read
 SHUTDOWNS = {socket.SHUT_RD: "rd", socket.SHUT_WR: "wr", socket.SHUT_RDWR: "rdwr"}
 
 
 def name_of(error: OSError) -> str:
     """`ECONNRESET` and the like, or the exception's own name when it carries no number."""
     return errno.errorcode.get(error.errno or 0, type(error).__name__)
+
+
+@functools.cache
+def _whats(number: int) -> tuple[dict[str, tuple[Any, ...]], dict[str, tuple[Any, ...]], tuple[Any, ...]]:
+    """What is written down at every turn of connection *number*: a read, the end of the stream, a sendall."""
+    read = {via: ("socket.recv", number, via or "socket") for via in ("", "rfile", "wfile")}
+    end = {via: ("socket.eof", number, via or "socket") for via in ("", "rfile", "wfile")}
+    return read, end, ("socket.send", number, "sendall", True, False)
 
 
 class VirtualTimeout(socket.socket):
@@ -72,8 +82,7 @@ class PulledSocket(socket.socket):
         self._serial = RUN.serial
         self._tallies = []
         self._rest = b""
-        self._what_recv = {"": ("socket.recv", number, "socket"), "rfile": ("socket.recv", number, "rfile")}
-        self._what_sendall = ("socket.send", number, "sendall", True, False)
+        self._what_recv, self._what_eof, self._what_sendall = _whats(number)
 
     # what a network provides
 
@@ -103,13 +112,13 @@ class PulledSocket(socket.socket):
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         """Receive into *buffer*."""
         view = memoryview(buffer).cast("B")
-        if nbytes < 0:
-            raise ValueError("negative buffersize in recv_into")
-        if nbytes > len(view):
-            raise ValueError("buffer too small for requested bytes")
-        data = self._take("recv", nbytes or len(view), flags)
-        view[: len(data)] = data
-        return len(data)
+        room = len(view)
+        if not 0 <= nbytes <= room:
+            raise ValueError("negative buffersize in recv_into" if nbytes < 0 else "buffer too small for requested bytes")
+        data = self._take("recv", nbytes or room, flags)
+        count = len(data)
+        view[:count] = data
+        return count
 
     def recvfrom(self, bufsize: int, flags: int = 0, /) -> tuple[bytes, Any]:
         """Receive, with no address, as a connected stream socket does."""
@@ -135,28 +144,30 @@ class PulledSocket(socket.socket):
         return len(data), [], 0, None
 
     def _take(self, operation: str, size: int, flags: int) -> bytes:
+        run = RUN
         try:
             self._usable(operation)
-            wanted = size
-            if RUN.hardships is not None and RUN.hardships.strike("recv") == "short":
-                wanted = min(size, 1)
-            data = self._read(wanted, flags)
+            if run.hardships is not None and run.hardships.strike("recv") == "short":
+                data = self._read(min(size, 1), flags)
+            else:
+                data = self._read(size, flags)
         except OSError as error:
             self._failed(operation, error)
             raise
         if data:
-            if not flags & socket.MSG_PEEK:
-                RUN.emit((self._what_recv[self.via], data))
+            if not flags & _PEEK:
+                run.emit((self._what_recv[self.via], data))
         elif size:
-            RUN.emit((("socket.eof", self.number, self.via or "socket"), None))
+            run.emit((self._what_eof[self.via], None))
         return data
 
     def _usable(self, operation: str) -> None:
-        if RUN.stopped:
+        run = RUN
+        if run.stopped:
             stopped_again()
-        if self._released or self._serial != RUN.serial:
+        if self._released or self._serial != run.serial:
             raise OSError(errno.EBADF, "Bad file descriptor")
-        if RUN.active and threading.get_ident() != RUN.owner:
+        if run.active and get_ident() != run.owner:
             self._kernel("thread")
 
     def _not_released(self) -> None:

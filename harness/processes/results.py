@@ -72,7 +72,8 @@ class TaskResult:
     `status` is done (the task returned), interrupted (it was asked to stop; `ended` says whether it returned in time),
     died (its process ended under it, whatever the exit status), hung (killed without progress; `reason` says by which
     limit: cpu or silent), or failed (the task raised; `error`). `in_flight` is the (phase, index) of the last mark.
-    `stderr` and `stdout` are the last few KiB written there.
+    `asked` is true when Ctrl-C or `stop` came while it ran, however it ended. `stderr` and `stdout` are the last few
+    KiB written there.
     """
 
     status: str
@@ -86,6 +87,7 @@ class TaskResult:
     stderr: str = ""
     stdout: str = ""
     error: Failure | None = None
+    asked: bool = False
 
     @property
     def ending(self) -> str:

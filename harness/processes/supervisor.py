@@ -288,6 +288,7 @@ class _Run:
             stderr=self._zygote.stderr.tail(),
             stdout=self._zygote.stdout.tail(),
             error=self._error,
+            asked=self.interrupts.count > 0,
         )
 
 

@@ -35,8 +35,8 @@ __all__ = [
     "WrittenBytesArriveRepaired",
 ]
 
-CATALOGUE = b"".join(b"item %d\n" % number for number in range(20_000))
-BODY_BYTES = 4_096
+_CATALOGUE = b"".join(b"item %d\n" % number for number in range(20_000))
+_BODY_BYTES = 4_096
 
 
 class ClientAddress(Lines):
@@ -81,7 +81,7 @@ class OneReader(Lines):
         with suppress(ConnectionError):
             while header := self.rfile.readline(LINE_BYTES):
                 size = int(header) if header.strip().isdigit() else 0
-                body = self.request.recv(min(size, BODY_BYTES))
+                body = self.request.recv(min(size, _BODY_BYTES))
                 self.wfile.write(b"got %d bytes\n" % len(body))
 
 
@@ -92,7 +92,7 @@ class OneReaderRepaired(Lines):
         with suppress(ConnectionError):
             while header := self.rfile.readline(LINE_BYTES):
                 size = int(header) if header.strip().isdigit() else 0
-                body = self.rfile.read(min(size, BODY_BYTES))
+                body = self.rfile.read(min(size, _BODY_BYTES))
                 self.wfile.write(b"got %d bytes\n" % len(body))
 
 
@@ -207,7 +207,7 @@ class ReplyThenEof(BaseRequestHandler):
     def handle(self) -> None:
         with suppress(ConnectionError):
             if self.request.recv(1):
-                self.request.sendall(CATALOGUE)
+                self.request.sendall(_CATALOGUE)
 
 
 class ReplyThenEofRepaired(BaseRequestHandler):
@@ -216,8 +216,8 @@ class ReplyThenEofRepaired(BaseRequestHandler):
     def handle(self) -> None:
         with suppress(ConnectionError):
             if self.request.recv(1):
-                self.request.sendall(CATALOGUE)
-            while self.request.recv(BODY_BYTES):
+                self.request.sendall(_CATALOGUE)
+            while self.request.recv(_BODY_BYTES):
                 pass
 
 

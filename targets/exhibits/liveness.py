@@ -26,7 +26,7 @@ __all__ = [
     "TimeoutRespectedRepaired",
 ]
 
-CHUNK_BYTES = 1_024
+_CHUNK_BYTES = 1_024
 
 
 class EndsAfterEof(BaseRequestHandler):
@@ -36,7 +36,7 @@ class EndsAfterEof(BaseRequestHandler):
         data = b""
         with suppress(ConnectionError):
             while b"\n" not in data:
-                data += self.request.recv(CHUNK_BYTES)
+                data += self.request.recv(_CHUNK_BYTES)
             self.request.sendall(data.partition(b"\n")[0].upper())
 
 
@@ -47,7 +47,7 @@ class EndsAfterEofRepaired(BaseRequestHandler):
         data = b""
         with suppress(ConnectionError):
             while b"\n" not in data:
-                segment = self.request.recv(CHUNK_BYTES)
+                segment = self.request.recv(_CHUNK_BYTES)
                 if not segment:
                     return
                 data += segment
@@ -98,7 +98,7 @@ class NoSpin(BaseRequestHandler):
         with suppress(ConnectionError):
             while True:
                 try:
-                    data = self.request.recv(CHUNK_BYTES)
+                    data = self.request.recv(_CHUNK_BYTES)
                 except BlockingIOError:
                     continue
                 if not data:
@@ -111,7 +111,7 @@ class NoSpinRepaired(BaseRequestHandler):
     def handle(self) -> None:
         self.request.setblocking(True)
         with suppress(ConnectionError):
-            while self.request.recv(CHUNK_BYTES):
+            while self.request.recv(_CHUNK_BYTES):
                 pass
 
 
@@ -124,7 +124,7 @@ class TimeoutRespected(StreamRequestHandler):
         with suppress(ConnectionError):
             while True:
                 try:
-                    data = self.connection.recv(CHUNK_BYTES)
+                    data = self.connection.recv(_CHUNK_BYTES)
                 except TimeoutError:
                     continue
                 if not data:
@@ -138,7 +138,7 @@ class TimeoutRespectedRepaired(StreamRequestHandler):
 
     def handle(self) -> None:
         with suppress(ConnectionError, TimeoutError):
-            while self.connection.recv(CHUNK_BYTES):
+            while self.connection.recv(_CHUNK_BYTES):
                 pass
 
 

@@ -73,6 +73,17 @@ def test_a_log_record_is_told_once_wherever_it_goes(elsewhere):
     assert recorder.flat == [("probe.stderr", 3), told]
 
 
+def test_a_logged_exception_is_kept_by_pytest_as_text_only(caplog):
+    """An exception keeps the frames it went through, and so the handler: it would look like a leak in every test."""
+    with watched():
+        try:
+            raise ValueError("no number")
+        except ValueError:
+            logging.getLogger(__name__).exception("failed")
+    assert caplog.records[0].exc_info is None
+    assert "ValueError: no number" in caplog.text
+
+
 def test_between_cases_stderr_is_the_real_one(capsys):
     """Without a run, text goes where it went before, and afterwards sys.stderr is the same object."""
     before = sys.stderr

@@ -189,6 +189,8 @@ def test_the_description_is_plain_data_about_the_handler() -> None:
         wbufsize=-1,
         nagle_disabled=True,
         home=told.home,
+        where=told.where,
+        beside=True,
         hosted=f"hosted under {__name__}:Home, as asked for",
         remarks=told.remarks,
     )

@@ -1,0 +1,75 @@
+"""Asking the worker about one finding at a time: its minimum, how often it shows, the Traces that witness it.
+
+Every answer comes from processes that have played nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Final
+
+from handshaker.harness import codec
+from handshaker.harness.campaign.fatal import FATAL, limits
+from handshaker.harness.campaign.sighting import Sighting
+from handshaker.harness.case import Case
+from handshaker.harness.processes.limits import Limits
+from handshaker.harness.processes.results import TaskResult
+from handshaker.harness.processes.supervisor import Supervisor
+from handshaker.harness.settings import Settings
+from handshaker.harness.trace import Trace
+from handshaker.harness.verdict import Finding
+
+__all__ = ["CONFIRMATIONS", "Evidence"]
+
+CONFIRMATIONS: Final = 3
+_SHRINK_LIMITS: Final = Limits(cpu_seconds=10.0)
+_TASKS: Final = "handshaker.harness.campaign.shrink"
+
+
+class Evidence:
+    """What *worker* says about findings under *settings*. `interrupted` is true once Ctrl-C was pressed meanwhile."""
+
+    def __init__(self, worker: Supervisor, settings: Settings, network: str, handler: str = "") -> None:
+        self._worker = worker
+        self._limits = limits(settings.case_limit_s)
+        self._known = {"settings": codec.encode(settings), "network": network, "handler": handler}
+        self.interrupted = False
+
+    def smallest(self, sighting: Sighting) -> Sighting | None:
+        """The sighting at its minimum, None when it does not show in a fresh process; itself when interrupted."""
+        heard = self._ask("shrink", _SHRINK_LIMITS, sighting=codec.encode(sighting))
+        if not heard or self.interrupted:
+            return sighting
+        if heard[-1]["sighting"] is None:
+            return None
+        return replace(codec.decode(Sighting, heard[-1]["sighting"], where="a worker's message"), phase=sighting.phase)
+
+    def count(self, sighting: Sighting, network: str = "", *, enough: int = CONFIRMATIONS) -> int:
+        """In how many of CONFIRMATIONS fresh processes *sighting* shows; it stops at *enough*."""
+        more = {"network": network} if network else {}
+        asked = {"sighting": codec.encode(sighting), "times": CONFIRMATIONS, "enough": enough}
+        heard = self._ask("confirm", self._limits, **asked, **more)
+        return int(heard[-1]["seen"]) if heard else 0
+
+    def traces(self, finding: Finding) -> tuple[Trace | None, Trace | None]:
+        """The Traces that witness the finding: of its Case, and of the Case it is compared with.
+
+        There is none of a finding that ends its process, and none that could be relied on of one that comes and goes.
+        """
+        if finding.nondeterministic or finding.invariant in FATAL:
+            return None, None
+        contrast = self._last_trace([finding.contrast]) if finding.contrast else None
+        return self._last_trace([*finding.history, finding.case]), contrast
+
+    def _last_trace(self, cases: list[Case]) -> Trace | None:
+        heard = self._ask("trace_of", self._limits, cases=[codec.encode(case) for case in cases])
+        complete = len(heard) == len(cases)
+        return codec.decode(Trace, heard[-1]["trace"], where="a worker's message") if complete else None
+
+    def _ask(self, task: str, limit: Limits, **arguments: Any) -> list[dict[str, Any]]:
+        heard: list[dict[str, Any]] = []
+        asked = {**self._known, **arguments}
+        result: TaskResult = self._worker.run(f"{_TASKS}:{task}", asked, on_message=heard.append, limits=limit)
+        result.raise_if_failed()
+        self.interrupted = self.interrupted or result.asked
+        return heard
