@@ -156,6 +156,7 @@ class _OrderedSteps(click.Command):
 @click.option("--close", count=True, help="Close both directions.")
 @click.option("--reset", count=True, help="Abort the connection.")
 @click.option("--stop-reading", count=True, help="Stop taking reply bytes.")
+@click.option("--resume-reading", count=True, help="Take reply bytes again.")
 @click.option("--peer", count=True, help="The following steps belong to the next peer.")
 @click.option("--fault", "faults", multiple=True, help="Inject POINT=EFFECT[@NTH]; see `handshaker list faults`.")
 @click.pass_context

@@ -23,6 +23,8 @@ def read_config(folder: str, allowed: dict[str, type]) -> dict[str, Any]:
         table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("handshaker", {})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not valid TOML ({error})") from None
+    if not isinstance(table, dict):
+        raise UsageError(f"{path}: tool.handshaker = {table!r}: expected a table [tool.handshaker]")
     return {_known(key, allowed, path): _typed(key, value, allowed, path) for key, value in table.items()}
 
 
@@ -39,4 +41,6 @@ def _typed(key: str, value: Any, allowed: dict[str, type], path: Path) -> Any:
     wanted = list if expected is tuple else expected
     if type(value) is not wanted:
         raise UsageError(f"{path}: [tool.handshaker] {key} = {value!r}: expected {wanted.__name__}")
+    if isinstance(value, list) and not all(isinstance(item, str) for item in value):
+        raise UsageError(f"{path}: [tool.handshaker] {key} = {value!r}: expected a list of texts")
     return tuple(value) if isinstance(value, list) else value

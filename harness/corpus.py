@@ -40,10 +40,13 @@ class Corpus:
             ) from None
 
     def save(self, finding: Finding) -> Path:
-        """Write *finding* at once and completely, and return its path."""
+        """Write *finding* at once and completely, and return its path. Raises UsageError when it cannot be written."""
         path = self._findings / f"{finding.id}.json"
         self.prepare()
-        _write(path, codec.dumps(finding))
+        try:
+            _write(path, codec.dumps(finding))
+        except OSError as error:
+            raise UsageError(f"{path}: a finding cannot be saved ({error.strerror})") from None
         return path
 
     def findings(self, target: str = "") -> list[Finding]:

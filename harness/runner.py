@@ -47,6 +47,7 @@ class Stage:
         self._make = target.maker(instrument)
         self._home = (told.home,) if told.home else ()
         self._owns = told.owns
+        self._loaded: tuple[int, list[str]] = (0, [])
         self.network = network
         self._limit_s = limit_s
         self.in_real_time = False
@@ -65,10 +66,16 @@ class Stage:
 
     def __enter__(self) -> Self:
         with ExitStack() as undo:
-            undo.enter_context(virtual_time(_modules_of(self._owns)))
+            undo.enter_context(virtual_time(self._users_modules()))
             self._probes = undo.enter_context(Probes())
             self._undo = undo.pop_all()
         return self
+
+    def _users_modules(self) -> list[str]:
+        """The names of the modules that were loaded from the user's code; looked for again when more were loaded."""
+        if self._loaded[0] != len(sys.modules):
+            self._loaded = len(sys.modules), _modules_of(self._owns)
+        return self._loaded[1]
 
     def __exit__(self, *exc_info: object) -> None:
         self._probes = None

@@ -92,12 +92,12 @@ class Trace:
 def materialise(flat: list[Any], times: list[float] | None, header: Header) -> Trace:
     """A Trace from a recorder's flat list `[what, payload, what, payload, …]` and, if kept, the time of each event."""
     events = []
-    for seq in range(len(flat) // 2):
-        kind, connection, *fields = flat[2 * seq]
+    for seq, (what, payload) in enumerate(zip(flat[::2], flat[1::2], strict=True)):
+        kind, connection = what[:2]
         spec = KINDS[kind]
-        data = dict(zip(spec.fields, fields, strict=True))
+        data = dict(zip(spec.fields, what[2:], strict=True)) if spec.fields else {}
         if spec.payload:
-            data[spec.payload] = flat[2 * seq + 1]
+            data[spec.payload] = payload
         source = spec.source if connection < 0 else f"{spec.source}#{connection}"
         events.append(Event(seq, times[seq] if times else 0.0, source, kind, connection, data))
     return Trace(header, tuple(events))

@@ -17,8 +17,8 @@ from typing import Any, Final
 
 from handshaker import __version__
 from handshaker.harness import codec
-from handshaker.harness.campaign.evidence import CONFIRMATIONS, Evidence
-from handshaker.harness.campaign.fatal import HUNG, fatal, limits, quick_limits
+from handshaker.harness.campaign.evidence import Evidence, confirmations
+from handshaker.harness.campaign.fatal import HUNG, fatal, limits, quick_limits, sent_bytes
 from handshaker.harness.campaign.findings import finding_of, ready
 from handshaker.harness.campaign.messages import PHASE_NUMBERS, VARIANTS, phase_of
 from handshaker.harness.campaign.saved import concerns, sighting_of
@@ -53,6 +53,10 @@ PLAYING: Final = frozenset({"preflight", "regressions", "sweep", "generate"})
 DEATHS_FREE: Final = {"died": 20, "hung": 3}
 PASSED_OVER: Final = (
     "the worker died again and again: ever more of the cases after a guilty one were passed over, to reach the others"
+)
+LARGE_BYTES: Final = 20_000
+SLOW: Final = (
+    "a case in which the peers send {0:,} bytes took longer than --case-limit, and came to an end: slow is not hung"
 )
 Listener = Callable[[Notice], None]
 
@@ -156,6 +160,7 @@ class Campaign:
         """Look, and make each new finding minimal before looking further, so that the first one is told soon."""
         resume: tuple[int, int] | None = (0, 0)
         while resume is not None:
+            began = time.monotonic()
             result = worker.run(
                 f"{TASKS}.search:search",
                 self._arguments(
@@ -165,6 +170,9 @@ class Campaign:
                 on_message=self._hear,
                 limits=quick_limits(self.settings.case_limit_s) if self._known(HUNG) else self._limits(),
             )  # fmt: skip
+            if result.status in ("died", "hung"):
+                phase = phase_of(result.in_flight)
+                self._seconds[phase] = self._seconds.get(phase, 0.0) + time.monotonic() - began
             resume = self._after(worker, result)
             if settling:
                 self._settle(worker)
@@ -303,6 +311,9 @@ class Campaign:
         )
         case = codec.decode(Case, found["case"], where="a worker's message") if found.get("case") else Case()
         sighting = replace(fatal(result, case), phase=phase_of(result.in_flight))
+        if result.status == "hung" and sent_bytes(case) > LARGE_BYTES and not self._evidence(worker).count(sighting):
+            self._remark("slow", SLOW.format(sent_bytes(case)))
+            return
         self._tally.add_lost(case, (sighting.invariant,))
         if sighting.key not in [known.key for known in self._sightings]:
             self._see(sighting)
@@ -355,7 +366,12 @@ class Campaign:
         return finding_of(sighting, replace(self.settings, network=self._network), where=self._where)
 
     def _save(self, finding: Finding) -> str:
-        return str(self._corpus.save(finding)) if self.settings.save else ""
+        """Where *finding* was saved; a disk that is full by now is no reason to lose the others."""
+        try:
+            return str(self._corpus.save(finding)) if self.settings.save else ""
+        except UsageError as error:
+            self._remark("saving", str(error))
+            return ""
 
     def _confirmed(self, evidence: Evidence, sighting: Sighting, finding: Finding) -> Finding:
         for network in ("memory", "loopback") if self._network == "memory" else ("loopback",):
@@ -365,8 +381,9 @@ class Campaign:
             self._heed(evidence)
             if self._stopped == "interrupted":
                 return finding
-            finding = finding.with_confirmation(Confirmation(network, seen, CONFIRMATIONS))
-            if network == self._network and seen < CONFIRMATIONS:
+            played = confirmations(sighting)
+            finding = finding.with_confirmation(Confirmation(network, seen, played))
+            if network == self._network and seen < played:
                 return replace(finding, nondeterministic=True)
         return finding
 

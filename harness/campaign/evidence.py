@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from handshaker.harness import codec
-from handshaker.harness.campaign.fatal import FATAL, limits
+from handshaker.harness.campaign.fatal import FATAL, HUNG, limits
 from handshaker.harness.campaign.sighting import Sighting
 from handshaker.harness.case import Case
 from handshaker.harness.processes.limits import Limits
@@ -19,11 +19,16 @@ from handshaker.harness.settings import Settings
 from handshaker.harness.trace import Trace
 from handshaker.harness.verdict import Finding
 
-__all__ = ["CONFIRMATIONS", "Evidence"]
+__all__ = ["CONFIRMATIONS", "Evidence", "confirmations"]
 
 CONFIRMATIONS: Final = 3
 _SHRINK_LIMITS: Final = Limits(cpu_seconds=10.0)
 _TASKS: Final = "handshaker.harness.campaign.shrink"
+
+
+def confirmations(sighting: Sighting) -> int:
+    """In how many fresh processes it is played; each that hangs costs the whole limit, so one must do there."""
+    return 1 if sighting.invariant == HUNG else CONFIRMATIONS
 
 
 class Evidence:
@@ -47,7 +52,7 @@ class Evidence:
     def count(self, sighting: Sighting, network: str = "", *, enough: int = CONFIRMATIONS) -> int:
         """In how many of CONFIRMATIONS fresh processes *sighting* shows; it stops at *enough*."""
         more = {"network": network} if network else {}
-        asked = {"sighting": codec.encode(sighting), "times": CONFIRMATIONS, "enough": enough}
+        asked = {"sighting": codec.encode(sighting), "times": confirmations(sighting), "enough": enough}
         heard = self._ask("confirm", self._limits, **asked, **more)
         return int(heard[-1]["seen"]) if heard else 0
 

@@ -15,11 +15,13 @@ from handshaker.harness.processes.limits import Limits
 from handshaker.harness.processes.stacks import users_frame
 from handshaker.harness.verdict import Violation
 
-__all__ = ["DIED", "FATAL", "HUNG", "fatal", "limits", "quick_limits", "sure_limits"]
+__all__ = ["BYTES_PER_LIMIT", "DIED", "FATAL", "HUNG", "fatal", "limits", "quick_limits", "sent_bytes", "sure_limits"]
 
 DIED: Final = "liveness/process-survives"
 HUNG: Final = "liveness/no-hang"
 FATAL: Final = (DIED, HUNG)
+BYTES_PER_LIMIT: Final = 200_000
+"""For every so many bytes a handler is given the limit once more, before it is said to hang."""
 
 
 def limits(case_limit_s: float) -> Limits:
@@ -27,9 +29,15 @@ def limits(case_limit_s: float) -> Limits:
     return Limits(cpu_seconds=case_limit_s, silent_seconds=max(10.0, 5 * case_limit_s))
 
 
-def sure_limits(case_limit_s: float) -> Limits:
-    """When a Case that is known to hang is confirmed to."""
-    return Limits(cpu_seconds=min(case_limit_s, max(0.3, case_limit_s / 3)), silent_seconds=max(3.0, 2 * case_limit_s))
+def sure_limits(case_limit_s: float, *cases: Case) -> Limits:
+    """When Cases that seem to hang are confirmed to: who is sent much may take long, byte for byte."""
+    allowed_s = case_limit_s * (1 + sum(map(sent_bytes, cases)) / BYTES_PER_LIMIT)
+    return Limits(cpu_seconds=allowed_s, silent_seconds=max(3.0, 2 * allowed_s))
+
+
+def sent_bytes(case: Case) -> int:
+    """How many bytes the peers of *case* send, all in all."""
+    return sum(len(step.data) * step.repeat for script in case.scripts for step in script.steps)
 
 
 def quick_limits(case_limit_s: float) -> Limits:

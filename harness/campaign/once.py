@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from handshaker.harness import codec
 from handshaker.harness.campaign.conduct import INTERRUPTED
-from handshaker.harness.campaign.evidence import CONFIRMATIONS, Evidence
+from handshaker.harness.campaign.evidence import Evidence, confirmations
 from handshaker.harness.campaign.fatal import fatal, limits
 from handshaker.harness.campaign.findings import finding_of, ready
 from handshaker.harness.campaign.saved import settings_of, sighting_of
@@ -35,7 +35,17 @@ Echo = Callable[[str], object]
 class Steps:
     """The step options of `play`, in the order in which they were typed."""
 
-    OPTIONS: Final = ("send", "pause", "expect", "half_close", "close", "reset", "stop_reading", "peer")
+    OPTIONS: Final = (
+        "send",
+        "pause",
+        "expect",
+        "half_close",
+        "close",
+        "reset",
+        "stop_reading",
+        "resume_reading",
+        "peer",
+    )
 
     def __init__(self, typed: list[tuple[str, Any]], faults: tuple[str, ...]) -> None:
         self._typed = typed
@@ -43,15 +53,13 @@ class Steps:
 
     def case(self) -> Case:
         """The Case that the options describe; no step at all is one peer that connects and half-closes."""
-        scripts: list[list[Step]] = [[]]
-        for name, value in self._typed:
-            if name == "peer":
+        scripts: list[list[Step]] = []
+        for name, value in self._typed or [("half_close", True)]:
+            if name == "peer" or not scripts:
                 scripts.append([])
-            else:
+            if name != "peer":
                 scripts[-1].append(_step(name, value))
-        if scripts == [[]]:
-            scripts = [[Step("half-close")]]
-        return Case(tuple(Script(tuple(steps)) for steps in scripts if steps), tuple(map(fault, self._faults)))
+        return Case(tuple(Script(tuple(steps)) for steps in scripts), tuple(map(fault, self._faults)))
 
 
 def _step(name: str, value: Any) -> Step:
@@ -131,8 +139,9 @@ def _network(worker: Supervisor, settings: Settings) -> str:
 
 def _verdict(finding: Finding, seen: int) -> str:
     name = f"{finding.id[:6]} {finding.invariant}"
-    if seen == CONFIRMATIONS:
-        return f"{name}: still failing ({seen} of {CONFIRMATIONS} replays)"
+    played = confirmations(sighting_of(finding))
+    if seen == played:
+        return f"{name}: still failing ({seen} of {played} replays)"
     if seen:
-        return f"{name}: still failing, not every time ({seen} of {CONFIRMATIONS} replays): nondeterministic"
-    return f"{name}: fixed (0 of {CONFIRMATIONS} replays show it)"
+        return f"{name}: still failing, not every time ({seen} of {played} replays): nondeterministic"
+    return f"{name}: fixed (0 of {played} replays show it)"

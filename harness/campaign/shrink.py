@@ -44,8 +44,8 @@ class _Fresh:
         self._context = context
         self._arguments = arguments
         self._sighting = sighting
-        limit_s = codec.decode(Settings, arguments["settings"], where="settings").case_limit_s
-        self._limits = sure_limits(limit_s) if sure or sighting.invariant != HUNG else quick_limits(limit_s)
+        self._limit_s = codec.decode(Settings, arguments["settings"], where="settings").case_limit_s
+        self._sure = sure or sighting.invariant != HUNG
 
     def shows(self, case: Case, history: tuple[Case, ...] = ()) -> Sighting | None:
         """The finding as *case* shows it after *history* in a fresh process; None when it does not.
@@ -53,13 +53,16 @@ class _Fresh:
         Raises what playing raises when it cannot be played at all.
         """
         outcome = self._context.fork(
-            _show, self._context, self._arguments, self._sighting, history, case, limits=self._limits
+            _show, self._context, self._arguments, self._sighting, history, case, limits=self._limits((*history, case))
         )
         if outcome.error is not None:
             raise outcome.error.error()
         if outcome.status in ("died", "hung"):
             return self._fatal(outcome, case)
         return None if outcome.value is None else codec.decode(Sighting, outcome.value, where="a worker's message")
+
+    def _limits(self, cases: tuple[Case, ...]) -> Limits:
+        return sure_limits(self._limit_s, *cases) if self._sure else quick_limits(self._limit_s)
 
     def _fatal(self, outcome: Any, case: Case) -> Sighting | None:
         wanted = DIED if outcome.status == "died" else HUNG

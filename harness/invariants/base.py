@@ -26,6 +26,7 @@ __all__ = [
     "NotApplicable",
     "RelationRule",
     "Rule",
+    "Settled",
     "Unknown",
     "by_connection",
     "by_slug",
@@ -140,12 +141,27 @@ def by_slug(slug: str) -> Invariant:
 STOPS: Final = ("network.stalled", "network.spinning", "network.limit", "network.kernel")
 
 
+class Settled(tuple[Event, ...]):  # noqa: SLOT001 - a tuple cannot have slots
+    """The settled events of one connection, in order; `by_kind` holds them by their kind, for rules ask that most."""
+
+    by_kind: dict[str, list[Event]]
+
+    @classmethod
+    def of(cls, events: list[Event]) -> Settled:
+        """These events."""
+        made = cls(events)
+        made.by_kind = {}
+        for event in events:
+            made.by_kind.setdefault(event.kind, []).append(event)
+        return made
+
+
 def settled(trace: Trace, connection: int) -> tuple[Event, ...]:
     """The events of *connection* up to the point where its handler was stopped from outside, that point included."""
     return by_connection(trace).get(connection, ())
 
 
-def by_connection(trace: Trace) -> dict[int, tuple[Event, ...]]:
+def by_connection(trace: Trace) -> dict[int, Settled]:
     """The settled events of each connection, in order of appearance."""
     # All rules ask this of one Trace, one after another: the answer for the last Trace is kept.
     if _LAST.trace is not trace:
@@ -156,13 +172,13 @@ def by_connection(trace: Trace) -> dict[int, tuple[Event, ...]]:
 class _Last:
     def __init__(self) -> None:
         self.trace: Trace | None = None
-        self.settled: dict[int, tuple[Event, ...]] = {}
+        self.settled: dict[int, Settled] = {}
 
 
 _LAST: Final = _Last()
 
 
-def _settle(trace: Trace) -> dict[int, tuple[Event, ...]]:
+def _settle(trace: Trace) -> dict[int, Settled]:
     kept: dict[int, list[Event]] = {}
     stopped: set[int] = set()
     for event in trace.events:
@@ -171,4 +187,4 @@ def _settle(trace: Trace) -> dict[int, tuple[Event, ...]]:
             kept.setdefault(connection, []).append(event)
             if event.kind in STOPS:
                 stopped.add(connection)
-    return {connection: tuple(events) for connection, events in kept.items()}
+    return {connection: Settled.of(events) for connection, events in kept.items()}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from handshaker.harness.invariants.base import STOPS, Answer, NotApplicable, Unknown, by_connection
+from handshaker.harness.invariants.base import STOPS, Answer, NotApplicable, Settled, Unknown, by_connection
 from handshaker.harness.invariants.facts import first
 from handshaker.harness.trace import Event, Trace
 from handshaker.harness.verdict import Violation
@@ -40,6 +40,11 @@ STOPPED: Final = Unknown("the handler was stopped from outside; what it would ha
 
 def of_kind(events: Iterable[Event], *kinds: str) -> list[Event]:
     """The events of these *kinds*."""
+    if isinstance(events, Settled):
+        if len(kinds) == 1:
+            return list(events.by_kind.get(kinds[0], ()))
+        if events.by_kind.keys().isdisjoint(kinds):
+            return []
     return [event for event in events if event.kind in kinds]
 
 
@@ -75,10 +80,7 @@ def write_failed(events: Events) -> bool:
 
 def no_chance_to_clean_up(events: Iterable[Event]) -> bool:
     """Whether our fault struck at the edge of setup() or finish(), where no code of the handler could answer it."""
-    return any(
-        event["injected"] and not event["frame"]
-        for event in of_kind(events, "setup.raise", "finish.raise", "init.raise")
-    )
+    return any(event["injected"] and not event["frame"] for event in of_kind(events, "setup.raise", "finish.raise"))
 
 
 def after_handler(events: Events) -> Events:
@@ -98,11 +100,15 @@ def outside(events: Iterable[Event], *hooks: str) -> list[Event]:
 
 
 def _while_running(events: Iterable[Event], hooks: tuple[str, ...]) -> Iterator[tuple[Event, bool]]:
+    entering = {f"{hook}.enter" for hook in hooks}
+    leaving = {f"{hook}.{edge}" for hook in hooks for edge in ("leave", "raise")}
     depth = 0
     for event in events:
-        hook, _, edge = event.kind.partition(".")
-        if hook in hooks:
-            depth = max(0, depth + (1 if edge == "enter" else -1))
+        kind = event.kind
+        if kind in entering:
+            depth += 1
+        elif kind in leaving:
+            depth = max(0, depth - 1)
         else:
             yield event, depth > 0
 

@@ -106,7 +106,7 @@ class LoopbackSocket(PulledSocket, VirtualTimeout):
             data = _Kernel.recv(self, size, flags)
         if not data:
             self._note_barren("recv")
-        elif not flags & socket.MSG_PEEK:
+        elif not flags or not flags & socket.MSG_PEEK:
             self._peer.taken += len(data)
             self._barren = 0
         return data

@@ -12,7 +12,7 @@ import errno
 import functools
 import socket
 from threading import get_ident
-from typing import Any, Final, NoReturn
+from typing import Any, NoReturn
 
 from handshaker.harness.networks.bounds import stopped_again
 from handshaker.harness.networks.files import Tally, open_file
@@ -20,7 +20,6 @@ from handshaker.harness.recorder import RUN, injected
 
 __all__ = ["SHUTDOWNS", "PulledSocket", "VirtualTimeout", "name_of"]
 
-_PEEK: Final = int(socket.MSG_PEEK)  # combining a plain number with the enum costs as much as a whole read
 SHUTDOWNS = {socket.SHUT_RD: "rd", socket.SHUT_WR: "wr", socket.SHUT_RDWR: "rdwr"}
 
 
@@ -114,7 +113,8 @@ class PulledSocket(socket.socket):
         view = memoryview(buffer).cast("B")
         room = len(view)
         if not 0 <= nbytes <= room:
-            raise ValueError("negative buffersize in recv_into" if nbytes < 0 else "buffer too small for requested bytes")
+            rule = "negative buffersize in recv_into" if nbytes < 0 else "buffer too small for requested bytes"
+            raise ValueError(rule)
         data = self._take("recv", nbytes or room, flags)
         count = len(data)
         view[:count] = data
@@ -155,7 +155,7 @@ class PulledSocket(socket.socket):
             self._failed(operation, error)
             raise
         if data:
-            if not flags & _PEEK:
+            if not flags or not flags & socket.MSG_PEEK:
                 run.emit((self._what_recv[self.via], data))
         elif size:
             run.emit((self._what_eof[self.via], None))
