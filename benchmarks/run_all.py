@@ -2,7 +2,7 @@
 
     python benchmarks/run_all.py [--quick] [--skip exhibits] [--python PATH]
 
-`--python` names an interpreter that has boofuzz and atheris, for `peers.py`. Takes about half an hour; `--quick` shows
+`--python` names an interpreter that has boofuzz and atheris, for `peers.py`. Takes about 45 minutes; `--quick` shows
 in two minutes that everything works. A goal that is not met is told, and is no failure: docs/performance.md says why.
 """
 

@@ -24,7 +24,7 @@ from handshaker.harness.options import duration, escaped_bytes
 from handshaker.harness.settings import FAIL_ON, NETWORKS, PHASES, Settings
 from handshaker.reports.base import open_reports
 
-__all__ = ["cli", "main"]
+__all__ = ["cli", "explain", "list_", "main", "play", "replay", "run"]
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 

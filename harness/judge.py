@@ -128,9 +128,13 @@ class Judge:
 
     def judge_family(self, family: Family) -> list[Verdict]:
         """What each selected relation says about *family*; counted."""
-        verdicts = [self._idle.get(row.slug) or self._ask(row, family) for row in self._relations]
+        verdicts = self.relations(family)
         self._tally(verdicts).count += 1
         return verdicts
+
+    def relations(self, family: Family) -> list[Verdict]:
+        """What each selected relation says about *family*; nothing is counted."""
+        return [self._idle.get(row.slug) or self._ask(row, family) for row in self._relations]
 
     def screen(self, flat: Sequence[Any]) -> bool:
         """Whether a recorder's flat list breaks nothing; counted. If False, the `verdicts` of its Trace say what."""

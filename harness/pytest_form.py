@@ -46,7 +46,7 @@ __all__ = [
     "play",
 ]
 
-AREAS: Final = ("lifecycle", "handler", "io", "liveness", "resources", "server", "relation")
+_AREAS: Final = ("lifecycle", "handler", "io", "liveness", "resources", "server", "relation")
 _OF_CAMPAIGNS: Final = frozenset(field.name for field in fields(Settings)) - {
     "target", "server", "factory", "root", "loader", "replay",
 }  # fmt: skip
@@ -246,7 +246,7 @@ def lifecycle_test(
     caller = sys._getframe(1).f_globals
     where = {"test_module": caller.get("__file__", ""), "test_module_name": caller.get("__name__", "")}
 
-    @pytest.mark.parametrize("group", AREAS)
+    @pytest.mark.parametrize("group", _AREAS)
     def test(group: str, request: pytest.FixtureRequest) -> None:
         __tracebackhide__ = True
         name = request.node.originalname

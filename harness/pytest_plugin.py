@@ -17,7 +17,7 @@ import pytest
 __all__ = ["pytest_configure_node", "pytest_runtest_makereport", "pytest_sessionfinish"]
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> Generator[None, Any, Any]:
     """Add the failure blocks of an InvariantViolated as a section of their own, unless the report shows them."""
     report = yield

@@ -9,9 +9,10 @@ from typing import Any, Final
 from handshaker.harness.errors import UsageError, did_you_mean
 from handshaker.harness.verdict import Level
 
-__all__ = ["FAIL_ON", "NETWORKS", "PHASES", "Settings"]
+__all__ = ["FAIL_ON", "NETWORKS", "PHASES", "PLAYING", "Settings"]
 
 PHASES: Final = ("preflight", "regressions", "sweep", "generate", "shrink", "confirm")
+PLAYING: Final = PHASES[:4]
 NETWORKS: Final = ("auto", "memory", "loopback")
 FAIL_ON: Final = ("must", "should", "never")
 
@@ -68,6 +69,11 @@ class Settings:
         ):
             if seconds is not None and not seconds > 0:
                 raise UsageError(f"{option}: {seconds:g} s is no time at all; write a duration such as 500ms or 10s")
+        if not set(self.phases).intersection(PLAYING if self.max_examples else PLAYING[:-1]):
+            raise UsageError(
+                f"nothing is selected to run: phases {', '.join(self.phases)} with {self.max_examples} examples; name "
+                "preflight, regressions, sweep, or generate with --max-examples of 1 or more"
+            )
         if self.server and self.factory:
             raise UsageError(
                 "server and factory exclude each other: a factory already chooses the server; give one of them"

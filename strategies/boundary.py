@@ -17,6 +17,7 @@ from handshaker.strategies.segments import cut_at, variants
 __all__ = ["boundary_cases"]
 
 _LONG_LINE_BYTES: Final = 2_000_000
+_MANY_LINES: Final = 10_000  # each is a line that the handler may answer: more only take their time
 _RESETS_MAX: Final = 8
 _ON_REPLY: Final = Step("expect", seconds=0.2, size=1)
 _BETWEEN: Final = Step("pause", seconds=0.01)
@@ -103,6 +104,6 @@ def _contents(plan: Plan, message: bytes) -> Iterator[Script]:
         b"x",
     ):
         yield _script(*_send(line + end), HALF_CLOSE)
-    for unit in (b"a", b"\n", b"\xff"):
-        yield _script(Step("send", unit, _LONG_LINE_BYTES), HALF_CLOSE)
+    for unit, count in ((b"a", _LONG_LINE_BYTES), (b"\n", _MANY_LINES), (b"\xff", _LONG_LINE_BYTES)):
+        yield _script(Step("send", unit, count), HALF_CLOSE)
     yield _script(*_send(word + b" "), Step("send", b"a", _LONG_LINE_BYTES), *_send(end), HALF_CLOSE)

@@ -22,6 +22,7 @@ Payload = bytes | tuple[Step, ...]
 _RAW_MAX: Final = 48
 _BODY_MAX: Final = 24
 _UNIT_MAX: Final = 4
+_LINES_MAX: Final = 1_000  # enough for one call per line to be too deep; more only take their time
 _LIES: Final = ("right", "right", "one more", "one less", "none", "negative", "huge")
 _BEFORE_LENGTH: Final = (b"", b"", b"", b"\0", b"\1", b"\1\0")
 _UNITS: Final = (b"a", b"a", b"0", b" ", b"\0", b"\xff", b"(", b"a ", b"a\n", b"/..")
@@ -89,6 +90,8 @@ def _long(source: Source, plan: Plan) -> Payload:
     """A word, one short unit very often, a terminator."""
     unit = source.pick(_UNITS) if source.flag() else source.blob(1, _UNIT_MAX)
     count = max(source.small(1, plan.max_bytes) // len(unit), 1)
+    if any(end and end in unit for end in plan.terminators):
+        count = min(count, _LINES_MAX)
     head = source.pick(plan.words) + b" " if source.flag() else b""
     tail = source.pick(plan.terminators)
     return tuple(Step("send", part, times) for part, times in ((head, 1), (unit, count), (tail, 1)) if part)

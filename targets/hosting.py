@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from handshaker.harness.recorder import RUN
-from handshaker.targets.instrument import ALIVE, instrument_server, raised
+from handshaker.targets.instrument import ALIVE, raised
+from handshaker.targets.instrument_server import instrument_server
 
 __all__ = ["ADDRESS", "Host", "Listening", "end_server", "note_server_stopped", "note_survivors", "serve"]
 

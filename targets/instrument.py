@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import functools
 import io
-import sys
 import threading
-import traceback
 import weakref
 from collections.abc import Callable
 from socketserver import BaseRequestHandler, BaseServer, DatagramRequestHandler, StreamRequestHandler
@@ -20,19 +18,18 @@ from typing import Any, Final, TypeVar
 
 from handshaker.harness.contract import BUFFERED_READER, BUFFERED_WRITER
 from handshaker.harness.recorder import RUN, injected, qualified
-from handshaker.harness.vocabulary import SERVER_HOOKS
 from handshaker.targets.base import is_inside
 
 __all__ = [
     "ALIVE",
     "TracedHandler",
-    "TracedServer",
     "derive_handler",
+    "emit_raise",
     "hosting_failure",
     "instrument",
-    "instrument_server",
     "latest_birth",
     "raised",
+    "remembered",
 ]
 
 ALIVE: Final[list[weakref.ref[Any]]] = []
@@ -40,7 +37,7 @@ _CLASSES_MAX: Final = 1_024
 _R = TypeVar("_R")
 
 
-def _remembered(function: Callable[[Any], _R]) -> Callable[[Any], _R]:
+def remembered(function: Callable[[Any], _R]) -> Callable[[Any], _R]:
     """What *function* says of a class, asked once; bounded, since factories may make a new class each time."""
     return functools.lru_cache(maxsize=_CLASSES_MAX)(function)
 
@@ -67,12 +64,12 @@ def hosting_failure(exception: BaseException) -> bool:
     return isinstance(exception, TypeError) and entry is not None and entry.tb_frame.f_code in _CONSTRUCTING
 
 
-@_remembered
+@remembered
 def _lineage(cls: type[BaseException]) -> tuple[str, ...]:
     return tuple(qualified(base) for base in cls.__mro__ if base is not object)
 
 
-@_remembered
+@remembered
 def _is_users(place: tuple[tuple[str, ...], str]) -> bool:
     homes, filename = place
     return any(is_inside(home, filename) for home in homes)
@@ -91,7 +88,8 @@ def _users_frame(exception: BaseException) -> tuple[str, str]:
     return found
 
 
-def _emit_raise(what: tuple[Any, ...], exception: BaseException) -> None:
+def emit_raise(what: tuple[Any, ...], exception: BaseException) -> None:
+    """Write down that *exception* leaves a hook; *what* is the event's kind, connection and first fields."""
     fields, message = raised(exception)
     RUN.emit(((*what, *fields), message))
 
@@ -108,12 +106,12 @@ _HANDLE: Final[_Kinds] = ("handle.enter", "handle.leave", "handle.raise")
 _FINISH: Final[_Kinds] = ("finish.enter", "finish.leave", "finish.raise")
 
 
-@_remembered
+@remembered
 def _promised(handler_class: type) -> tuple[str, ...]:
     return next((names for cls, names in _PROMISED if issubclass(handler_class, cls)), ())
 
 
-@_remembered
+@remembered
 def _lacks(key: tuple[type, str]) -> tuple[str, ...]:
     cls, role = key
     names = BUFFERED_READER if role == "rfile" else BUFFERED_WRITER
@@ -137,7 +135,7 @@ class TracedHandler:
         try:
             super().__init__(request, client_address, server, *rest, **options)  # type: ignore[call-arg]
         except BaseException as exception:
-            _emit_raise(("init.raise", RUN.connection, number), exception)
+            emit_raise(("init.raise", RUN.connection, number), exception)
             raise
         RUN.emit((("init.leave", RUN.connection, number), None))
 
@@ -173,7 +171,7 @@ def _begin(handler: Any, request: Any, client_address: Any, server: Any) -> None
     run.emit((("init.enter", run.connection, number, _thread()), _named(type(handler))))
 
 
-@_remembered
+@remembered
 def _named(cls: type) -> str:
     return f"{cls.__module__}:{cls.__qualname__}"
 
@@ -216,7 +214,7 @@ def _hook(handler: Any, kinds: _Kinds, number: int, call: Callable[[], Any], ent
             result = call()
             run.hardships.strike(leave)
     except BaseException as exception:
-        _emit_raise((failed, connection, number), exception)
+        emit_raise((failed, connection, number), exception)
         raise
     if kinds is _FINISH:
         run.emit(((leave, connection, number, _open_files(handler)), None))
@@ -230,7 +228,7 @@ def _open_files(handler: Any) -> tuple[str, ...]:
     return tuple([role for role in ("rfile", "wfile") if not getattr(files.get(role), "closed", True)])
 
 
-@_remembered
+@remembered
 def derive_handler(cls: type) -> type:
     """The handler class *cls* with recording added; same name, same module."""
     body = {"__slots__": (), "__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
@@ -298,112 +296,4 @@ def latest_birth() -> type | None:
     return _births_recorded.latest
 
 
-class TracedServer:
-    """Placed before the server's class: writes down each of its hooks."""
-
-    def __init_subclass__(cls, **_: Any) -> None:
-        """Swallow the subject's own `__init_subclass__`."""
-
-    def get_request(self) -> Any:
-        """Write down the accepting of a request."""
-        run = RUN
-        run.emit((("get_request.enter", -1), None))
-        try:
-            result = super().get_request()  # type: ignore[misc]
-        except BaseException as exception:
-            _emit_raise(("get_request.raise", run.connection), exception)
-            raise
-        run.emit((("get_request.leave", run.connection), repr(result[1]) if isinstance(result, tuple) else ""))
-        return result
-
-    def verify_request(self, request: Any, client_address: Any) -> Any:
-        """Write down the decision."""
-        run = RUN
-        run.emit((("verify_request.enter", run.connection), None))
-        try:
-            effect = run.hardships.strike("verify_request") if run.hardships is not None else ""
-            result = False if effect == "false" else super().verify_request(request, client_address)  # type: ignore[misc]
-        except BaseException as exception:
-            _emit_raise(("verify_request.raise", run.connection), exception)
-            raise
-        run.emit((("verify_request.leave", run.connection, bool(result)), None))
-        return result
-
-    def handle_error(self, request: Any, client_address: Any) -> Any:
-        """Write down the report of an error, with the exception that is current."""
-        run = RUN
-        current = sys.exc_info()[1]
-        fields, message = raised(current) if current is not None else (((), False, ""), "")
-        run.emit((("handle_error.enter", run.connection, *fields), message))
-        del current
-        try:
-            if run.hardships is not None:
-                run.hardships.strike("handle_error")
-            report = _report_briefly if _has_standard_report(type(self)) else super().handle_error  # type: ignore[misc]
-            result = report(request, client_address)
-        except BaseException as exception:
-            _emit_raise(("handle_error.raise", run.connection), exception)
-            raise
-        run.emit((("handle_error.leave", run.connection), None))
-        return result
-
-
-@_remembered
-def _has_standard_report(server_class: type) -> bool:
-    """Whether nobody has overridden `BaseServer.handle_error`."""
-    own = [vars(cls)["handle_error"] for cls in server_class.__mro__ if "handle_error" in vars(cls)]
-    return own == [TracedServer.handle_error, BaseServer.handle_error]
-
-
-def _report_briefly(_request: Any, client_address: Any) -> None:
-    """What `BaseServer.handle_error` prints, without the stack.
-
-    The exception and its place are in the Trace already, and formatting a stack costs more than the rest of a Case.
-    """
-    lines = traceback.format_exception_only(sys.exc_info()[1])
-    rule = "-" * 40
-    head = f"{rule}\nException occurred during processing of request from {client_address}\n"
-    sys.stderr.write(f"{head}{''.join(lines)}{rule}\n")
-
-
-def _plain_hook(name: str) -> Callable[..., Any]:
-    entered, left, failed = f"{name}.enter", f"{name}.leave", f"{name}.raise"
-
-    def hook(self: Any, *arguments: Any) -> Any:
-        run = RUN
-        connection = run.connection
-        run.emit(((entered, connection), None))
-        try:
-            result = getattr(super(TracedServer, self), name)(*arguments)
-        except BaseException as exception:
-            _emit_raise((failed, connection), exception)
-            raise
-        run.emit(((left, connection), None))
-        return result
-
-    hook.__name__ = name
-    hook.__qualname__ = f"TracedServer.{name}"
-    hook.__doc__ = f"Write down {name}()."
-    return hook
-
-
-for _name in SERVER_HOOKS:
-    if _name not in vars(TracedServer):
-        setattr(TracedServer, _name, _plain_hook(_name))
-
-
-@_remembered
-def _derive_server(cls: type) -> type:
-    body = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
-    derived: type = type(cls)(cls.__name__, (TracedServer, cls), body)
-    return derived
-
-
 _CONSTRUCTING: Final = (BaseServer.finish_request.__code__, TracedHandler.__init__.__code__)
-
-
-def instrument_server(server: BaseServer) -> BaseServer:
-    """The same server object, its hooks recorded from now on."""
-    if not isinstance(server, TracedServer):
-        server.__class__ = _derive_server(type(server))
-    return server

@@ -9,7 +9,6 @@ from __future__ import annotations
 import platform
 import secrets
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,10 +16,11 @@ from typing import Any, Final
 
 from handshaker import __version__
 from handshaker.harness import codec
-from handshaker.harness.campaign.evidence import Evidence, confirmations
-from handshaker.harness.campaign.fatal import HUNG, fatal, limits, quick_limits, sent_bytes
+from handshaker.harness.campaign.deaths import PASSED_OVER, Deaths
+from handshaker.harness.campaign.evidence import Evidence
+from handshaker.harness.campaign.fatal import DIED, HUNG, fatal, limits, quick_limits, sent_bytes
 from handshaker.harness.campaign.findings import finding_of, ready
-from handshaker.harness.campaign.messages import PHASE_NUMBERS, VARIANTS, phase_of
+from handshaker.harness.campaign.messages import phase_of
 from handshaker.harness.campaign.saved import concerns, sighting_of
 from handshaker.harness.campaign.sighting import Sighting
 from handshaker.harness.campaign.tally import Tally
@@ -40,31 +40,26 @@ from handshaker.harness.notices import (
     Question,
     Remark,
 )
-from handshaker.harness.processes.limits import Limits
 from handshaker.harness.processes.supervisor import Supervisor
-from handshaker.harness.settings import Settings
-from handshaker.harness.verdict import Confirmation, Finding
+from handshaker.harness.settings import PLAYING, Settings
+from handshaker.harness.verdict import Finding
 
 __all__ = ["INTERRUPTED", "NOTHING_TESTED", "Campaign"]
 
 NOTHING_TESTED: Final = 2
 INTERRUPTED: Final = 130
-PLAYING: Final = frozenset({"preflight", "regressions", "sweep", "generate"})
-DEATHS_FREE: Final = {"died": 20, "hung": 3}
-PASSED_OVER: Final = (
-    "the worker died again and again: ever more of the cases after a guilty one were passed over, to reach the others"
-)
-LARGE_BYTES: Final = 20_000
-SLOW: Final = (
+_PULSE_S: Final = 0.3
+_LARGE_BYTES: Final = 20_000
+_SLOW: Final = (
     "a case in which the peers send {0:,} bytes took longer than --case-limit, and came to an end: slow is not hung"
 )
-Listener = Callable[[Notice], None]
+_Listener = Callable[[Notice], None]
 
 
 class Campaign:
     """One campaign: `run()` conducts it, tells every Notice to *listen*, and returns the exit code."""
 
-    def __init__(self, settings: Settings, listen: Listener) -> None:
+    def __init__(self, settings: Settings, listen: _Listener) -> None:
         self.settings = settings if settings.seed else replace(settings, seed=secrets.randbits(31) or 1)
         self._listen = listen
         self._corpus = Corpus(settings.root)
@@ -75,20 +70,19 @@ class Campaign:
         self._gone: list[Finding] = []
         self._seconds: dict[str, float] = {}
         self._tally = Tally()
-        self._deaths: Counter[int] = Counter()
+        self._deaths = Deaths()
         self._moved = self._cornered = False
         self._pause_at: tuple[int, int] | None = None
         self._settled = 0
         self._shrinking_s = 0.0
         self._handler = ""
         self._stopped = "done"
-        self._where = ""
+        self._pulsed, self._where = 0.0, ""
         self._told: set[str] = set()
         self._began = time.monotonic()
 
     def run(self) -> int:
         """Conduct the campaign. Raises UsageError or TargetError when nothing could be tested."""
-        _require_traffic(self.settings)
         if self.settings.save:
             self._corpus.prepare()
             self._saved = self._corpus.findings(self.settings.target)
@@ -132,7 +126,7 @@ class Campaign:
         )  # fmt: skip
         self._where = about["where"]
         self._saved = [found for found in self._saved if concerns(found, self.settings, frozenset(about["judged"]))]
-        if not self._saved and set(self.settings.phases) & PLAYING == {"regressions"}:
+        if not self._saved and set(self.settings.phases) & set(PLAYING) == {"regressions"}:
             raise UsageError(
                 f"nothing to run: only the phase regressions is selected, and no finding of {self.settings.target} "
                 "as it is hosted now is saved; add sweep or generate"
@@ -168,7 +162,7 @@ class Campaign:
                     spent=time.monotonic() - self._began, wary=bool(self._deaths),
                 ),
                 on_message=self._hear,
-                limits=quick_limits(self.settings.case_limit_s) if self._known(HUNG) else self._limits(),
+                limits=quick_limits(self.settings.case_limit_s) if self._known(HUNG) else limits(self.settings.case_limit_s),
             )  # fmt: skip
             if result.status in ("died", "hung"):
                 phase = phase_of(result.in_flight)
@@ -195,18 +189,18 @@ class Campaign:
         if not self._cornered:
             self._lost(worker, result)
         self._cornered = False
-        phase, index = result.in_flight
-        return None if self._over() else self._behind(phase, index, DEATHS_FREE[result.status])
-
-    def _behind(self, phase: int, index: int, free: int) -> tuple[int, int]:
-        """Behind the guilty Case; after some deaths in a phase ever farther, so that its whole length is looked at."""
-        self._deaths[phase] += 1
-        step = max(0, self._deaths[phase] - free)
-        if step:
+        resume = self._deaths.behind(result.in_flight, result.status, result.marks)
+        if self._deaths.passed_over:
             self._remark("deaths", PASSED_OVER)
-        if step and phase == PHASE_NUMBERS["generate"]:
-            return phase, (index // VARIANTS + step) * VARIANTS
-        return phase, index + 1 + step
+        self._pulse(phase_of(result.in_flight))
+        return None if self._over() else resume
+
+    def _pulse(self, phase: str) -> None:
+        """Show progress where no worker lives long enough to tell it."""
+        now = time.monotonic()
+        if now - self._pulsed > _PULSE_S:
+            self._pulsed = now
+            self._listen(Progress(phase, self._tally.phases[phase], self._seconds[phase], len(self._sightings)))
 
     def _regress(self, worker: Supervisor) -> None:
         """Play every saved finding again, each in fresh processes, with what it needs before it."""
@@ -217,6 +211,8 @@ class Campaign:
             if self._over():
                 break
             sighting = sighting_of(finding)
+            if self._is_known(sighting):
+                continue
             if evidence.count(sighting, finding.settings.get("network", self._network), enough=1):
                 self._see(replace(sighting, phase="regressions"))
             elif not evidence.interrupted:
@@ -226,9 +222,6 @@ class Campaign:
         seconds = time.monotonic() - began
         self._on_finished({"phase": "regressions", "cases": 0, "seconds": seconds, "partly": False})
         self._tally.end_worker(0, "")
-
-    def _limits(self) -> Limits:
-        return limits(self.settings.case_limit_s)
 
     def _known(self, slug: str) -> bool:
         return any(sighting.invariant == slug for sighting in self._sightings)
@@ -306,17 +299,23 @@ class Campaign:
     def _lost(self, worker: Supervisor, result: Any) -> None:
         """The worker died or hangs: that is a finding about the handler, with the Case in flight."""
         found: dict[str, Any] = {}
+        if result.status == "died" and self._is_known(fatal(result, Case())):
+            self._tally.add_lost(None, (DIED,))
+            return
         worker.run(
             f"{TASKS}.search:case_in_flight", self._arguments(mark=list(result.in_flight)), on_message=found.update
         )
         case = codec.decode(Case, found["case"], where="a worker's message") if found.get("case") else Case()
         sighting = replace(fatal(result, case), phase=phase_of(result.in_flight))
-        if result.status == "hung" and sent_bytes(case) > LARGE_BYTES and not self._evidence(worker).count(sighting):
-            self._remark("slow", SLOW.format(sent_bytes(case)))
+        if result.status == "hung" and sent_bytes(case) > _LARGE_BYTES and not self._evidence(worker).count(sighting):
+            self._remark("slow", _SLOW.format(sent_bytes(case)))
             return
         self._tally.add_lost(case, (sighting.invariant,))
-        if sighting.key not in [known.key for known in self._sightings]:
+        if not self._is_known(sighting):
             self._see(sighting)
+
+    def _is_known(self, sighting: Sighting) -> bool:
+        return any(known.key == sighting.key for known in self._sightings)
 
     # making findings minimal and sure
 
@@ -349,7 +348,11 @@ class Campaign:
 
     def _tell(self, evidence: Evidence, sighting: Sighting, shows: bool) -> None:
         finding = self._finding(replace(sighting, history=sighting.history if shows else ()))
-        finding = self._confirmed(evidence, sighting, finding) if shows else replace(finding, nondeterministic=True)
+        if not shows:
+            finding = replace(finding, nondeterministic=True)
+        elif self._stopped != "interrupted" and "confirm" in self.settings.phases:
+            finding = evidence.confirmed(finding, sighting, self._network)
+            self._heed(evidence)
         trace, contrast = evidence.traces(finding)
         known = any(saved.fingerprint == finding.fingerprint for saved in self._saved)
         self.findings.append(finding)
@@ -359,8 +362,7 @@ class Campaign:
         return Evidence(worker, self.settings, self._network, self._handler)
 
     def _heed(self, evidence: Evidence) -> None:
-        if evidence.interrupted:
-            self._stopped = "interrupted"
+        self._stopped = "interrupted" if evidence.interrupted else self._stopped
 
     def _finding(self, sighting: Sighting) -> Finding:
         return finding_of(sighting, replace(self.settings, network=self._network), where=self._where)
@@ -372,20 +374,6 @@ class Campaign:
         except UsageError as error:
             self._remark("saving", str(error))
             return ""
-
-    def _confirmed(self, evidence: Evidence, sighting: Sighting, finding: Finding) -> Finding:
-        for network in ("memory", "loopback") if self._network == "memory" else ("loopback",):
-            if self._stopped == "interrupted" or "confirm" not in self.settings.phases:
-                return finding
-            seen = evidence.count(sighting, network)
-            self._heed(evidence)
-            if self._stopped == "interrupted":
-                return finding
-            played = confirmations(sighting)
-            finding = finding.with_confirmation(Confirmation(network, seen, played))
-            if network == self._network and seen < played:
-                return replace(finding, nondeterministic=True)
-        return finding
 
     def _forget_fixed(self) -> None:
         """A saved finding that was played again without showing, and that nothing else has shown, is fixed."""
@@ -411,12 +399,3 @@ class Campaign:
         if any(self.settings.fails(found.level) and not found.nondeterministic for found in self.findings):
             return 1
         return 0 if self._tally.judged else NOTHING_TESTED
-
-
-def _require_traffic(settings: Settings) -> None:
-    """Raise UsageError when no Case would be played."""
-    if not set(settings.phases) & (PLAYING if settings.max_examples else PLAYING - {"generate"}):
-        raise UsageError(
-            f"nothing is selected to run: phases {', '.join(settings.phases)} with {settings.max_examples} examples; "
-            "name preflight, regressions, sweep, or generate with --max-examples of 1 or more"
-        )

@@ -17,7 +17,7 @@ from handshaker.harness.processes.results import TaskResult
 from handshaker.harness.processes.supervisor import Supervisor
 from handshaker.harness.settings import Settings
 from handshaker.harness.trace import Trace
-from handshaker.harness.verdict import Finding
+from handshaker.harness.verdict import Confirmation, Finding
 
 __all__ = ["CONFIRMATIONS", "Evidence", "confirmations"]
 
@@ -55,6 +55,20 @@ class Evidence:
         asked = {"sighting": codec.encode(sighting), "times": confirmations(sighting), "enough": enough}
         heard = self._ask("confirm", self._limits, **asked, **more)
         return int(heard[-1]["seen"]) if heard else 0
+
+    def confirmed(self, finding: Finding, sighting: Sighting, network: str) -> Finding:
+        """*finding* with how often it shows on *network*, where it was found, and on loopback.
+
+        It is nondeterministic when it does not show every time where it was found.
+        """
+        for each in ("memory", "loopback") if network == "memory" else ("loopback",):
+            seen, played = self.count(sighting, each), confirmations(sighting)
+            if self.interrupted:
+                return finding
+            finding = finding.with_confirmation(Confirmation(each, seen, played))
+            if each == network and seen < played:
+                return replace(finding, nondeterministic=True)
+        return finding
 
     def traces(self, finding: Finding) -> tuple[Trace | None, Trace | None]:
         """The Traces that witness the finding: of its Case, and of the Case it is compared with.

@@ -29,7 +29,7 @@ from handshaker.reports.timeline import timeline_text
 
 __all__ = ["Steps", "play_once", "replay_finding"]
 
-Echo = Callable[[str], object]
+_Echo = Callable[[str], object]
 
 
 class Steps:
@@ -72,7 +72,7 @@ def _step(name: str, value: Any) -> Step:
     return Step(name.replace("_", "-"))
 
 
-def play_once(settings: Settings, case: Case, echo: Echo, *, again: str) -> int:
+def play_once(settings: Settings, case: Case, echo: _Echo, *, again: str) -> int:
     """Play *case* in a worker, print the timeline and what it violates; returns the exit code.
 
     *again* is the command that does the same once more.
@@ -109,7 +109,7 @@ def _judged(worker: Supervisor, settings: Settings, case: Case) -> tuple[TaskRes
     return result, heard
 
 
-def replay_finding(reference: str, echo: Echo) -> int:
+def replay_finding(reference: str, echo: _Echo) -> int:
     """Play a saved finding again and say what became of it; returns the exit code."""
     finding = Corpus().find(reference)
     if not finding.replayable:

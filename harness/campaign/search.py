@@ -25,18 +25,24 @@ from handshaker.strategies.cases import family
 
 __all__ = ["case_in_flight", "describe", "search"]
 
-HISTORY: Final = 200
-PROGRESS_EVERY_S: Final = 0.2
-DIFFERENCES_MAX: Final = 20
-IDLE_PEER: Final = (
+_HISTORY: Final = 200
+_PROGRESS_EVERY_S: Final = 0.2
+_WARY_CASES: Final = 50
+_DIFFERENCES_MAX: Final = 20
+_REAL_TIME_S: Final = 60.0
+_REAL_TIME: Final = (
+    "the handler is played in real time, where every silence lasts as long as it says: the search stops after "
+    "60 seconds, unless --max-time gives it more"
+)
+_IDLE_PEER: Final = (
     "an idle peer holds {0} for ever: it is a plain server, and the handler declares no timeout "
     "(set `timeout` on the handler, or serve with a threading server)"
 )
 
-Message = dict[str, Any]
+_Message = dict[str, Any]
 
 
-def search(context: Any, arguments: dict[str, Any]) -> Iterator[Message]:
+def search(context: Any, arguments: dict[str, Any]) -> Iterator[_Message]:
     """The task: look for violations, from where `resume` says, and tell each once."""
     with Workbench.of(context, arguments, guard=True) as bench:
         try:
@@ -45,7 +51,7 @@ def search(context: Any, arguments: dict[str, Any]) -> Iterator[Message]:
             yield {"message": "kernel", "operation": need.operation}
 
 
-def describe(context: Any, arguments: dict[str, Any]) -> Iterator[Message]:
+def describe(context: Any, arguments: dict[str, Any]) -> Iterator[_Message]:
     """The task: say what was found under the target's name, without playing anything."""
     about = context.target.describe()
     bench = Workbench.of(context, arguments)
@@ -70,7 +76,7 @@ def _require_exception(name: str) -> None:
         raise UsageError(f"allow-exception: {name!r} is {found!r}, not an exception class; write it as module:Class")
 
 
-def case_in_flight(context: Any, arguments: dict[str, Any]) -> Iterator[Message]:
+def case_in_flight(context: Any, arguments: dict[str, Any]) -> Iterator[_Message]:
     """The task: make the Case again that a dead worker had in flight, without playing it."""
     with Workbench.of(context, arguments) as bench:
         phase, index = arguments["mark"]
@@ -114,7 +120,7 @@ class _NeedsKernel(Exception):
 class _Hunt:
     """One pass over the phases, with what it has seen so far.
 
-    One that comes after a dead worker tells its summary after every Case, for it may die as well.
+    One that comes after a dead worker tells its summary after each of its first Cases, for it may die as well.
     """
 
     def __init__(self, context: Any, bench: Workbench, arguments: dict[str, Any]) -> None:
@@ -125,10 +131,10 @@ class _Hunt:
         self._resume: tuple[int, int] = tuple(arguments.get("resume", (0, 0)))
         self._phases: list[str] = arguments["phases"]
         self._known = {tuple(key) for key in arguments.get("known", ())}
-        self._summary_every_s = 0.0 if arguments.get("wary") else PROGRESS_EVERY_S
+        self._wary_cases = _WARY_CASES if arguments.get("wary") else 0
         self._new = 0
         self._pause_at: tuple[int, int] | None = None
-        self._recent: deque[Case] = deque(maxlen=HISTORY)
+        self._recent: deque[Case] = deque(maxlen=_HISTORY)
         self._situations: Counter[str] = Counter(dict.fromkeys(situations.SITUATIONS, 0))
         self._asked: set[str] = set()
         self._stale: set[int] = set()
@@ -138,16 +144,20 @@ class _Hunt:
         self._spent_s: float = arguments.get("spent", 0.0)
         bench.cornered = self._cornered
 
-    def run(self) -> Iterator[Message]:
+    def run(self) -> Iterator[_Message]:
         """The phases that were asked for, each told when it starts and ends."""
         phases = {"preflight": self._preflight, "sweep": self._sweep, "generate": self._generate}
         for name, phase in phases.items():
-            if name in self._phases and messages.PHASE_NUMBERS[name] >= self._resume[0] and not self._over():
+            if name != "preflight" and self._over():
+                break
+            if name in self._phases and messages.PHASE_NUMBERS[name] >= self._resume[0]:
                 cases, began = self._cases, time.perf_counter()
                 expected = self._settings.max_examples if name == "generate" else 0
                 yield messages.started(name, expected)
                 yield from phase()
                 yield messages.finished(name, self._cases - cases, time.perf_counter() - began, partly=self._paused)
+                if self._bench.stage.in_real_time and self._settings.max_time_s is None:
+                    yield from self._once(messages.remark("real-time", _REAL_TIME))
             if self._pauses(messages.PHASE_NUMBERS[name] + 1, 0):
                 break
         yield self._summary()
@@ -164,7 +174,7 @@ class _Hunt:
             self._pause_at = (phase, index)
         return self._paused
 
-    def _summary(self) -> Message:
+    def _summary(self) -> _Message:
         counts = self._bench.judge.counts()
         return messages.summary(dict(self._situations), counts, "max-time" if self._late() else "")
 
@@ -173,17 +183,19 @@ class _Hunt:
 
     def _late(self) -> bool:
         limit = self._settings.max_time_s
+        if limit is None and self._bench.stage.in_real_time:
+            limit = _REAL_TIME_S
         return limit is not None and time.perf_counter() - self._began + self._spent_s > limit
 
     # the phases
 
-    def _preflight(self) -> Iterator[Message]:
+    def _preflight(self) -> Iterator[_Message]:
         for index, case in enumerate(self._traffic.preflight()):
             if not self._skip("preflight", index):
                 yield from self._examine("preflight", case, self._bench.preflight)
         yield {"message": "learnt", "handler": self._bench.learnt}
 
-    def _sweep(self) -> Iterator[Message]:
+    def _sweep(self) -> Iterator[_Message]:
         if self._settings.example and not self._skip("sweep", 0):
             plain = self._traffic.preflight()[1]
             for sighting in self._bench.related(COMPLETENESS, plain, left_open(plain)):
@@ -202,7 +214,7 @@ class _Hunt:
             if faulty and not self._struck:
                 exhausted = kind
 
-    def _generate(self) -> Iterator[Message]:
+    def _generate(self) -> Iterator[_Message]:
         start = self._resume[1] // VARIANTS if self._resume[0] == messages.PHASE_NUMBERS["generate"] else 0
         for drawn in self._traffic.generator(start):
             if drawn.index >= self._settings.max_examples or self._over():
@@ -211,7 +223,7 @@ class _Hunt:
             if self._pauses(messages.PHASE_NUMBERS["generate"], (drawn.index + 1) * VARIANTS):
                 return
 
-    def _family(self, drawn: Drawn) -> Iterator[Message]:
+    def _family(self, drawn: Drawn) -> Iterator[_Message]:
         base_flat: Any = None
         for number, (relation, case) in enumerate(_cases_of(self._traffic, drawn)):
             if self._skip("generate", drawn.index * VARIANTS + number):
@@ -222,7 +234,7 @@ class _Hunt:
                 base_flat = self._flat
             elif relation in ("", "canary"):
                 yield from self._examine("generate", case)
-            elif base_flat is not None and self._differences[relation] < DIFFERENCES_MAX:
+            elif base_flat is not None and self._differences[relation] < _DIFFERENCES_MAX:
                 self._note(case)
                 for sighting in self._bench.related(relation, drawn.case, case, base_flat):
                     self._differences[relation] += 1
@@ -241,7 +253,7 @@ class _Hunt:
         self._context.mark(number, index)
         return False
 
-    def _touched(self) -> Iterator[Message]:
+    def _touched(self) -> Iterator[_Message]:
         while self._bench.touched:
             action, detail = self._bench.touched.pop()
             yield messages.remark("side-effect", f"the handler {action}: {detail}")
@@ -252,7 +264,7 @@ class _Hunt:
 
     def _examine(
         self, phase: str, case: Case, play: Callable[[Case], Any] | None = None, *, tape: tuple[Any, ...] = ()
-    ) -> Iterator[Message]:
+    ) -> Iterator[_Message]:
         self._phase = phase
         recorder = (play or self._bench.run)(case)
         if self._bench.touched:
@@ -276,28 +288,29 @@ class _Hunt:
         for message in (*told, *self._stopped(recorder.stopped_by), self._summary(), ended):
             self._context.send(message)
 
-    def _stopped(self, what: tuple[Any, ...]) -> Iterator[Message]:
+    def _stopped(self, what: tuple[Any, ...]) -> Iterator[_Message]:
         if what[0] == "network.kernel":
             raise _NeedsKernel(str(what[2]))
         held = what[0] == "network.stalled" and what[3] == "open" and self._bench.contract.timeout is None
         if held and not self._bench.beside:
-            yield from self._once(messages.remark("idle-peer", IDLE_PEER.format(self._bench.server_name)))
+            yield from self._once(messages.remark("idle-peer", _IDLE_PEER.format(self._bench.server_name)))
 
-    def _once(self, message: Message) -> Iterator[Message]:
+    def _once(self, message: _Message) -> Iterator[_Message]:
         if message["topic"] not in self._asked:
             self._asked.add(message["topic"])
             yield message
 
-    def _tell(self, sighting: Sighting, phase: str) -> Iterator[Message]:
+    def _tell(self, sighting: Sighting, phase: str) -> Iterator[_Message]:
         if sighting.key not in self._known:
             self._known.add(sighting.key)
             self._new += 1
             yield messages.seen(replace(sighting, history=tuple(self._recent), phase=phase))
 
-    def _pulse(self, phase: str, expected: int = 0) -> Iterator[Message]:
+    def _pulse(self, phase: str, expected: int = 0) -> Iterator[_Message]:
         now = time.perf_counter()
-        if now - self._told >= PROGRESS_EVERY_S:
-            yield messages.progress(phase, self._cases, now - self._began, expected)
-        if now - self._told >= self._summary_every_s:
+        due = now - self._told >= _PROGRESS_EVERY_S
+        if due:
             self._told = now
+            yield messages.progress(phase, self._cases, now - self._began, expected)
+        if due or self._cases < self._wary_cases:
             yield self._summary()

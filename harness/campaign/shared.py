@@ -62,7 +62,8 @@ def _relative(path: str, config: Any) -> str:
 
 def _run_folder(config: Any) -> Path:
     """A folder that all processes of this pytest run share, and no other run."""
-    run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or f"{os.getpid()}-{id(config):x}"
+    # Not from the environment: a test may start a pytest of its own, which is another run.
+    run = getattr(config, "workerinput", {}).get("testrunuid") or f"{os.getpid()}-{id(config):x}"
     folder = Path(tempfile.gettempdir()) / f"handshaker-{os.getuid()}-{run}"
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder

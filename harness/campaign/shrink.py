@@ -26,12 +26,13 @@ from handshaker.strategies.hypothesis_bridge import minimise
 
 __all__ = ["confirm", "judge_once", "shrink", "trace_of"]
 
-SHRINK_S: Final = 10.0
-FRESH_TRIES_MAX: Final = 150
-FATAL_TRIES_MAX: Final = 25
+_SHRINK_S: Final = 10.0
+_FRESH_TRIES_MAX: Final = 150
+_FATAL_TRIES_MAX: Final = 25
+_HISTORY_TRIES_MAX: Final = 40
 _BETWEEN_TRIES: Final = Limits(cpu_seconds=1.0)
 
-Message = dict[str, Any]
+_Message = dict[str, Any]
 
 
 class _Fresh:
@@ -92,7 +93,7 @@ def _start(sighting: Sighting) -> Case:
     return sighting.contrast if sighting.relation and sighting.contrast is not None else sighting.case
 
 
-def shrink(context: Any, arguments: dict[str, Any]) -> Iterator[Message]:
+def shrink(context: Any, arguments: dict[str, Any]) -> Iterator[_Message]:
     """The task: make one sighting minimal, and tell it; None when it does not show in a fresh process."""
     sighting = codec.decode(Sighting, arguments["sighting"], where="sighting")
     fresh, start = _Fresh(context, arguments, sighting), _start(sighting)
@@ -100,16 +101,16 @@ def shrink(context: Any, arguments: dict[str, Any]) -> Iterator[Message]:
     if fresh.shows(start) is None:
         yield _with_history(fresh, sighting, start, context)
     elif sighting.invariant in FATAL:
-        yield _shrunk(_by_forks(fresh, sighting, start, (), FATAL_TRIES_MAX, context))
+        yield _shrunk(_by_forks(fresh, sighting, start, (), _FATAL_TRIES_MAX, context))
     else:
         yield _in_one_process(context, arguments, fresh, sighting)
 
 
-def _shrunk(found: Sighting | None) -> Message:
+def _shrunk(found: Sighting | None) -> _Message:
     return {"message": "shrunk", "sighting": codec.encode(found) if found is not None else None}
 
 
-def _in_one_process(context: Any, arguments: dict[str, Any], fresh: _Fresh, sighting: Sighting) -> Message:
+def _in_one_process(context: Any, arguments: dict[str, Any], fresh: _Fresh, sighting: Sighting) -> _Message:
     """Shrink in one process, which is fast; then check in a fresh one that nothing was carried over between tries."""
     outcome = context.fork(_shrink_here, context, arguments, sighting, limits=_BETWEEN_TRIES)
     if outcome.error is not None:
@@ -118,12 +119,12 @@ def _in_one_process(context: Any, arguments: dict[str, Any], fresh: _Fresh, sigh
         smallest = codec.decode(Case, outcome.value, where="a worker's message")
         if (found := fresh.shows(smallest)) is not None:
             return _shrunk(found)
-    return _shrunk(_by_forks(fresh, sighting, _start(sighting), (), FRESH_TRIES_MAX, context))
+    return _shrunk(_by_forks(fresh, sighting, _start(sighting), (), _FRESH_TRIES_MAX, context))
 
 
 def _shrink_here(context: Any, arguments: dict[str, Any], sighting: Sighting) -> Any:
     """The smallest Case that shows the finding in this process, which is another one's copy."""
-    start, tries, until = _start(sighting), 0, time.monotonic() + 2 * SHRINK_S
+    start, tries, until = _start(sighting), 0, time.monotonic() + 2 * _SHRINK_S
     with Workbench.of(context, arguments, guard=True) as bench:
 
         def violates(case: Case) -> bool:
@@ -144,10 +145,10 @@ def _minimal(
 ) -> Case:
     best = start
     if sighting.tape:
-        best = minimise(sighting.tape, traffic.strategy, violates, max_seconds=SHRINK_S).value or best
+        best = minimise(sighting.tape, traffic.strategy, violates, max_seconds=_SHRINK_S).value or best
     if payloads:
         tape, strategy = express(best)
-        smaller = minimise(tape, strategy, violates, max_seconds=SHRINK_S).value
+        smaller = minimise(tape, strategy, violates, max_seconds=_SHRINK_S).value
         best = smaller if smaller is not None and measure(smaller) < measure(best) else best
     return reduce_case(best, violates, payloads=payloads)[0]
 
@@ -159,7 +160,7 @@ def _by_forks(
 
     Slow, and free of everything that earlier candidates left behind.
     """
-    number, until = 0, time.monotonic() + SHRINK_S
+    number, until = 0, time.monotonic() + _SHRINK_S
 
     def violates(case: Case) -> bool:
         nonlocal number
@@ -175,13 +176,14 @@ def _by_forks(
     return replace(found, history=history) if found is not None else replace(sighting, case=start, history=history)
 
 
-def _with_history(fresh: _Fresh, sighting: Sighting, start: Case, context: Any) -> Message:
+def _with_history(fresh: _Fresh, sighting: Sighting, start: Case, context: Any) -> _Message:
     """The finding needs Cases before it: keep only those that matter, then shrink the last one."""
     history = sighting.history
     if not history or fresh.shows(start, history) is None:
         return _shrunk(None)
     needed = _fewer(history, lambda fewer: fresh.shows(start, fewer) is not None, context)
-    return _shrunk(_by_forks(fresh, sighting, start, needed, FRESH_TRIES_MAX, context))
+    needed = _smaller(needed, lambda smaller: fresh.shows(start, smaller) is not None, context)
+    return _shrunk(_by_forks(fresh, sighting, start, needed, _FRESH_TRIES_MAX, context))
 
 
 def _fewer(history: tuple[Case, ...], violates: Callable[[tuple[Case, ...]], bool], context: Any) -> tuple[Case, ...]:
@@ -200,7 +202,23 @@ def _fewer(history: tuple[Case, ...], violates: Callable[[tuple[Case, ...]], boo
     return history
 
 
-def confirm(context: Any, arguments: dict[str, Any]) -> Iterator[Message]:
+def _smaller(history: tuple[Case, ...], violates: Callable[[tuple[Case, ...]], bool], context: Any) -> tuple[Case, ...]:
+    """Make each Case of *history* smaller while the finding stays."""
+    until = time.monotonic() + _SHRINK_S
+    for place in range(len(history)):
+        before, after = history[:place], history[place + 1 :]
+
+        def still(case: Case, before: Any = before, after: Any = after) -> bool:
+            context.mark(5, len(before))
+            over = context.stop_requested() or time.monotonic() > until
+            return not over and violates((*before, case, *after))
+
+        smallest, _ = reduce_case(history[place], still, tries_max=_HISTORY_TRIES_MAX)
+        history = (*before, smallest, *after)
+    return history
+
+
+def confirm(context: Any, arguments: dict[str, Any]) -> Iterator[_Message]:
     """The task: play the minimal Case in `times` fresh processes and count how often the finding shows.
 
     It stops when it was seen `enough` times.
@@ -215,11 +233,11 @@ def confirm(context: Any, arguments: dict[str, Any]) -> Iterator[Message]:
     yield {"message": "confirmed", "seen": seen, "played": played}
 
 
-def trace_of(context: Any, arguments: dict[str, Any]) -> Iterator[Message]:
+def trace_of(context: Any, arguments: dict[str, Any]) -> Iterator[_Message]:
     """The task: play Cases in this fresh process, one after another, and tell the Trace of each."""
     with Workbench.of(context, arguments, guard=True) as bench:
 
-        def told(recorder: Any) -> Message:
+        def told(recorder: Any) -> _Message:
             return {"message": "trace", "trace": codec.encode(recorder.trace(bench.stage.header))}
 
         bench.cornered = lambda _, recorder: context.send(told(recorder))
@@ -228,12 +246,12 @@ def trace_of(context: Any, arguments: dict[str, Any]) -> Iterator[Message]:
             yield told(bench.run(codec.decode(Case, document, where="case")))
 
 
-def judge_once(context: Any, arguments: dict[str, Any]) -> Iterator[Message]:
+def judge_once(context: Any, arguments: dict[str, Any]) -> Iterator[_Message]:
     """The task: play one Case and tell its Trace and what it violates."""
     case = codec.decode(Case, arguments["case"], where="case")
     with Workbench.of(context, arguments, guard=True) as bench:
 
-        def told(recorder: Any, found: list[Sighting]) -> Message:
+        def told(recorder: Any, found: list[Sighting]) -> _Message:
             trace = codec.encode(recorder.trace(bench.stage.header))
             return {"message": "judged", "trace": trace, "sightings": [codec.encode(each) for each in found]}
 

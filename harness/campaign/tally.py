@@ -56,9 +56,10 @@ class Tally:
         for slug, *counts in latest.get("verdicts", ()):
             self._add(slug, counts)
 
-    def add_lost(self, case: Case, invariants: Iterable[str]) -> None:
-        """A Case that no worker could count, because its process ended; it broke *invariants*."""
-        situations.count(case, self._situations)
+    def add_lost(self, case: Case | None, invariants: Iterable[str]) -> None:
+        """A Case (None: no matter which) that no worker could count, as its process ended; it broke *invariants*."""
+        if case is not None:
+            situations.count(case, self._situations)
         for slug in invariants:
             self._add(slug, [0, 1, 0, 0])
 

@@ -26,9 +26,9 @@ from handshaker.strategies.hypothesis_bridge import pool
 __all__ = ["BATCH", "Drawn", "Generator", "Traffic", "plain_exchange"]
 
 BATCH: Final = 100
-FAULT_REPEATS_MAX: Final = 40
-POOL: Final = 200
-LINE: Final = b"hello\r\n"
+_FAULT_REPEATS_MAX: Final = 40
+_POOL: Final = 200
+_LINE: Final = b"hello\r\n"
 _STRATEGY: Final = "name a Hypothesis strategy of bytes, or a function without arguments that returns one"
 
 
@@ -53,7 +53,7 @@ class Traffic:
         settings = bench.settings
         self._seed = settings.seed
         self.messages = messages if messages is not None else _messages(settings.messages)
-        self.pool = pool(self.messages, POOL, settings.seed) if self.messages is not None else ()
+        self.pool = pool(self.messages, _POOL, settings.seed) if self.messages is not None else ()
         dictionary = mine(bench.target.subjects())
         known = self.pool[0][0] if self.pool else bench.target.describe().plain
         self.example = settings.example or known or self._first_words(dictionary)
@@ -68,7 +68,7 @@ class Traffic:
     @staticmethod
     def _first_words(dictionary: Any) -> bytes:
         end = dictionary.terminators[0] if dictionary.terminators else b"\r\n"
-        return (dictionary.tokens[0] + end) if dictionary.tokens else LINE
+        return (dictionary.tokens[0] + end) if dictionary.tokens else _LINE
 
     @property
     def strategy(self) -> Any:
@@ -96,8 +96,8 @@ class Traffic:
         K starts at 1 again for each kind of Fault.
         """
         for kind, (point, effect) in enumerate(sweep_faults()):
-            for nth in range(1, FAULT_REPEATS_MAX + 1):
-                yield kind * FAULT_REPEATS_MAX + nth, self._faulty(point, effect, nth)
+            for nth in range(1, _FAULT_REPEATS_MAX + 1):
+                yield kind * _FAULT_REPEATS_MAX + nth, self._faulty(point, effect, nth)
 
     def generator(self, start: int = 0) -> Generator:
         """The generated Cases from number *start* on."""

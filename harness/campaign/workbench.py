@@ -20,13 +20,14 @@ from handshaker.harness.recorder import RUN
 from handshaker.harness.runner import Stage
 from handshaker.harness.settings import Settings
 from handshaker.harness.trace import Trace
+from handshaker.harness.verdict import Outcome
 from handshaker.strategies.cases import family
 from handshaker.targets.base import qualified_name
 from handshaker.targets.instrument import hosting_failure, latest_birth
 
 __all__ = ["CORNERED", "Workbench", "left_open", "outcome", "resolve"]
 
-QUESTION: Final = "question:"
+_QUESTION: Final = "question:"
 CORNERED: Final = 71
 """The exit status of a process that was ended because the handler in it swallows every stop."""
 _RAISED: Final = ("init.raise", "setup.raise", "handle.raise", "finish.raise", "server.stopped")
@@ -185,16 +186,23 @@ class Workbench:
         if outcome(first, last_only=alone) == outcome(self.run(variant).flat, last_only=alone):
             return []
         family = Family(relation, self.play(base), self.play(base), self.play(variant))
+        if relation == "segmentation" and self._drifts(family, base):
+            return []
         verdicts = self.judge.judge_family(family)
         self._questions += [
-            (verdict.invariant, verdict.reason.removeprefix(QUESTION).strip())
+            (verdict.invariant, verdict.reason.removeprefix(_QUESTION).strip())
             for verdict in verdicts
-            if verdict.reason.startswith(QUESTION)
+            if verdict.reason.startswith(_QUESTION)
         ]
         return [
             Sighting(verdict.invariant, violation, variant, folded, contrast=base, relation=relation)
             for verdict, violation, folded in primary(verdicts)
         ]
+
+    def _drifts(self, family: Family, base: Case) -> bool:
+        """Whether the reply to *base* changes by itself, more slowly than one repeat can tell: a counter, a clock."""
+        later = replace(family, variant=self.play(base))
+        return any(verdict.outcome is Outcome.VIOLATED for verdict in self.judge.relations(later))
 
     def take_questions(self) -> list[tuple[str, str]]:
         """The questions that relations have raised since the last call: (slug, text)."""

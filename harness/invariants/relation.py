@@ -106,7 +106,9 @@ def _compare(family: Family, connections: _Numbers, promise: str) -> list[Violat
         shown, other, where = contrast(*replies)
         return [_differs(variant.end, f"{promise}: {shown}", f"{other}; {where}", "reply differs")]
     if base.life != variant.life:
-        expected, actual = (f"the handler raises {side.raised.removeprefix('builtins.') or 'nothing'}" for side in (base, variant))
+        expected, actual = (
+            f"the handler raises {side.raised.removeprefix('builtins.') or 'nothing'}" for side in (base, variant)
+        )
         return [_differs(variant.end, f"{promise}: {expected}", actual, "outcome differs")]
     return []
 

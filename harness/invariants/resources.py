@@ -283,7 +283,7 @@ def _handler_released(trace: Trace, _contract: Contract) -> Answer:
     return [
         Violation(
             "no reference to the handler when its request has ended",
-            f"the handler outlived its request: something still refers to it{because}",
+            f"the handler outlived its request: a list, a cycle or a kept exception still refers to it{because}",
             seqs(alive[:1]),
             alive[0].connection,
             damage=f"handler still alive{damage}",

@@ -77,6 +77,7 @@ class MemoryListener(KernelLess):
         self._timeout = None
         self._options: dict[tuple[int, int], Any] = {}
         self._address: Any = (_ANYWHERE, 0)
+        self._stand_in: socket.socket | None = None
 
     def bind(self, address: Any, /) -> None:
         """Any address will do; port 0 becomes a fixed one."""
@@ -100,11 +101,17 @@ class MemoryListener(KernelLess):
         return self._address
 
     def fileno(self) -> int:
-        """There is no descriptor."""
-        return -1
+        """A descriptor that nobody connects to: some servers set flags on theirs while they are constructed."""
+        if self._closed:
+            return -1
+        if self._stand_in is None:
+            self._stand_in = _real_socket()
+        return self._stand_in.fileno()
 
     def _real_close(self, _: Any = None) -> None:
         self._closed = True
+        if self._stand_in is not None:
+            self._stand_in.close()
 
     def shutdown(self, how: int, /) -> None:
         """A listener has nothing to shut down."""

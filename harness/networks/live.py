@@ -42,6 +42,10 @@ class LivePeer(KernelPeer):
         """Whether the server's side has read all that was sent, as far as can be seen from outside."""
         return not self.pending and (self.sent == self.taken or unread_bytes(self.descriptor, self.address) == 0)
 
+    def knows_the_end(self) -> bool:
+        """Whether the connection is over for this peer; one that does not read cannot see it, and is not waited for."""
+        return bool(self.seen) or self.gone or (self.released and not self.reading)
+
     def stuck(self) -> bool:
         """Whether the handler waits for this peer without a timeout, although nothing is on its way."""
         return bool(self.waits_in) and not self.ended and self.player.next_step is None and self._untouched()

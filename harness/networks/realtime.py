@@ -168,7 +168,7 @@ class RealTimeNetwork(LoopbackNetwork):
         """Wait until the server has ended the connection; a handler that can only wait for ever is not waited for."""
         began, busy = time.monotonic(), time.process_time()
         stuck_since: float | None = None
-        while not (peer.seen or peer.gone or self._over.is_set() or RUN.stopped):
+        while not (peer.knows_the_end() or self._over.is_set() or RUN.stopped):
             now = time.monotonic()
             stuck_since = (stuck_since or now) if peer.stuck() else None
             if (stuck_since is not None and now - stuck_since > _QUIET_S) or now - began > self._limit_s:

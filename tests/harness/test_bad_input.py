@@ -15,8 +15,12 @@ MODULES = {
     "needs.py": "import no_such_package\n",
     "exits.py": "import sys\nsys.exit(3)\n",
     "other.py": "class Plain: pass\nnumber = 3\n",
-    "constructor.py": handler("pass", after="    def __init__(self, *a):\n        raise RuntimeError('no configuration')\n"),
-    "argument.py": handler("pass", after="    def __init__(self, request, client_address, server, root):\n        pass\n"),
+    "constructor.py": handler(
+        "pass", after="    def __init__(self, *a):\n        raise RuntimeError('no configuration')\n"
+    ),
+    "argument.py": handler(
+        "pass", after="    def __init__(self, request, client_address, server, root):\n        pass\n"
+    ),
     "attribute.py": handler("self.wfile.write(self.server.greeting)"),
     "server.py": ECHO + "class Server(socketserver.TCPServer):\n"
     "    def __init__(self, *a):\n        raise RuntimeError('no configuration')\n",
@@ -35,12 +39,12 @@ BAD = {
     "module with several handlers": (["several.py"], ["several.py:Echo", "several.py:Subject"]),
     "neither handler nor server": (["other.py:Plain"], ["neither a handler nor a server", "allowed"]),
     "a number": (["other.py:number"], ["int object", "allowed"]),
-    "import that serves": (["serves.py:Echo", "--import-limit", "500ms"], ["serve_forever() never returned", "__main__"]),
+    "import that serves": (["serves.py:Echo", "--import-limit", "500ms"], ["serve_forever() never returned", "__main"]),
     "import that waits": (["waits.py", "--import-limit", "500ms"], ["did not return within 0.5 s", "waits.py:2"]),
     "constructor of a handler that fails": (
         ["constructor.py:Subject"], ["RuntimeError: no configuration", "write a factory", "--factory"],
     ),
-    "constructor of a handler that wants more": (["argument.py:Subject"], ["'root'", "functools.partial(Subject, root="]),
+    "constructor of a handler that wants more": (["argument.py:Subject"], ["'root'", "partial(Subject, root="]),
     "constructor of a server that fails": (["server.py:Server"], ["RuntimeError: no configuration"]),
     "handler for another server": (
         ["attribute.py:Subject"], ["self.server.greeting", "def make_server():", "server.greeting = ..."],
@@ -65,7 +69,7 @@ BAD = {
     "exception that is not there": (["echo.py", "--allow-exception", "echo:Ouch"], ["'echo.Ouch'", "module:Class"]),
     "exception that is none": (["echo.py", "--allow-exception", "echo:Echo"], ["not an exception class"]),
     "strategy that is not there": (["echo.py", "--messages", "words:none"], ["'words:none'", "module:attribute"]),
-    "strategy that is none": (["echo.py", "--messages", "words:text"], ["'words:text'", "Hypothesis strategy of bytes"]),
+    "strategy that is none": (["echo.py", "--messages", "words:text"], ["'words:text'", "strategy of bytes"]),
     "strategy of something else": (["echo.py", "--messages", "words:numbers"], ["int", "bytes"]),
     "strategy that fails": (["echo.py", "--messages", "words:fails"], ["ValueError: no words"]),
     "reset that is not there": (["echo.py", "--reset", "echo:clear"], ["'echo:clear'", "module:attribute"]),

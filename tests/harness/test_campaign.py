@@ -16,14 +16,21 @@ from handshaker.harness.notices import (
 from handshaker.harness.verdict import Level
 from tests.harness.command_line import BOOM, ECHO, Conducted, handler
 
+GENERATING = ("generate", "shrink", "confirm")
+LOOKING = ("preflight", "regressions", "sweep", "generate")
+
 DIES = handler("self.wfile.write(line)", after="    def finish(self):\n        os._exit(7)\n", before="import os")
 DIES_ON_WORD = handler(
     'if line.startswith(b"BOOM"):', '    raise ValueError("boom")',
     'if line.startswith(b"EXIT"):', "    os._exit(0)", before="import os",
 )  # fmt: skip
 LOOPS = handler('if line.startswith(b"LOOP"):', "    while True:", "        pass", "self.wfile.write(line)")
-RECURSES = handler("self.wfile.write(self.again(line))", after="    def again(self, x):\n        return self.again(x)\n")
-SWALLOWS = ECHO + """
+RECURSES = handler(
+    "self.wfile.write(self.again(line))", after="    def again(self, x):\n        return self.again(x)\n"
+)
+SWALLOWS = (
+    ECHO
+    + """
 class Subject(Echo):
     def handle(self):
         while True:
@@ -32,6 +39,7 @@ class Subject(Echo):
             except:
                 pass
 """
+)
 COUNTS = handler(
     "Subject.count += 1", "if Subject.count > 3:", '    raise ValueError("too many")', "self.wfile.write(line)",
     after="    count = 0\n\ndef clear():\n    Subject.count = 0\n",
@@ -41,7 +49,9 @@ RANDOM = handler(
     "    if not os.path.exists(MARK):", "        open(MARK, 'w').close()", '        raise ValueError("once")',
     before="import os, random, tempfile\nMARK = os.environ['HANDSHAKER_TEST_MARK']", after="    count = 0\n",
 )  # fmt: skip
-REMEMBERS = ECHO + """
+REMEMBERS = (
+    ECHO
+    + """
 class Subject(Echo):
     last = b"nothing"
 
@@ -56,7 +66,10 @@ class Subject(Echo):
 def clear():
     Subject.last = b"nothing"
 """
-WAITS_FOR_END = ECHO + """
+)
+WAITS_FOR_END = (
+    ECHO
+    + """
 class Subject(Echo):
     def handle(self):
         try:
@@ -64,6 +77,7 @@ class Subject(Echo):
         except OSError:
             pass
 """
+)
 
 
 @pytest.fixture
@@ -85,20 +99,19 @@ def boom(tmp_path_factory):
 def test_a_campaign_tells_its_phases_in_order(boom):
     """First what is tested, then each phase from start to end, at last the outcome."""
     assert isinstance(boom.notices[0], CampaignStarted)
-    assert [notice.phase for notice in boom.all(PhaseStarted)][:3] == ["preflight", "regressions", "sweep"]
+    begun = [notice.phase for notice in boom.all(PhaseStarted)]
+    assert [phase for phase in begun if phase in LOOKING] == list(LOOKING)
     ended = [notice.phase for notice in boom.all(PhaseFinished)]
-    assert [phase for phase in ended if phase in ("preflight", "regressions", "sweep", "generate")] == [
-        "preflight", "regressions", "sweep", "generate",
-    ]  # fmt: skip
+    assert [phase for phase in ended if phase in LOOKING] == list(LOOKING)
     assert boom.finished.seed == 1
     assert boom.finished.stopped == "done"
     looked = {notice.phase: notice.cases for notice in boom.all(PhaseFinished)}
-    assert boom.finished.cases == sum(looked[phase] for phase in ("preflight", "regressions", "sweep", "generate"))
+    assert boom.finished.cases == sum(looked[phase] for phase in LOOKING)
     assert dict(boom.finished.situations)["several peers"] > 0
 
 
 def test_a_finding_is_minimal_confirmed_and_points_at_the_line(boom):
-    """The finding has the smallest traffic that shows it, was seen again on both networks, and names the user's line."""
+    """The finding has the smallest traffic that shows it, was seen again on both networks, and names the line."""
     assert boom.code == 1
     ready = boom.ready("handler/no-uncaught-exception")
     finding = ready.finding
@@ -161,8 +174,8 @@ def test_a_handler_that_ends_its_process_is_a_finding_and_others_are_found_too(w
 
 
 def test_a_handler_that_ends_its_process_every_time_does_not_end_the_run(write):
-    """Also when every case kills the worker there is one finding, all phases come to their end, and counts are exact."""
-    runs = [Conducted(write(DIES), "subject.py:Subject", max_examples=10) for _ in range(2)]
+    """When every case kills the worker there is one finding, all phases come to their end, and counts are exact."""
+    runs = [Conducted(write(DIES), "subject.py:Subject", max_examples=3) for _ in range(2)]
     assert [run.slugs for run in runs] == [["liveness/process-survives"]] * 2
     assert runs[0].finished.cases == runs[1].finished.cases > 20
     assert any("passed over" in notice.text for notice in runs[0].all(Remark))
@@ -173,7 +186,7 @@ def test_a_handler_that_ends_its_process_every_time_does_not_end_the_run(write):
 
 def test_a_handler_that_loops_without_its_socket_is_a_finding(write):
     """An endless loop is noticed by the processor time it burns, made minimal, and located."""
-    campaign = Conducted(write(LOOPS), "subject.py:Subject", max_examples=10, case_limit_s=0.5)
+    campaign = Conducted(write(LOOPS), "subject.py:Subject", max_examples=5, phases=GENERATING, case_limit_s=0.3)
     assert campaign.code == 1
     finding = campaign.ready("liveness/no-hang").finding
     assert [script.payload for script in finding.case.scripts] == [b"LOOP"]
@@ -184,7 +197,7 @@ def test_a_handler_that_loops_without_its_socket_is_a_finding(write):
 
 def test_a_handler_that_recurses_without_end_is_a_finding(write):
     """A RecursionError is an uncaught exception like any other; the worker lives on."""
-    campaign = Conducted(write(RECURSES), "subject.py:Subject", max_examples=5, phases=("sweep", "shrink", "confirm"))
+    campaign = Conducted(write(RECURSES), "subject.py:Subject", max_examples=3, phases=GENERATING)
     finding = campaign.ready("handler/no-uncaught-exception").finding
     assert finding.violation.exception == "builtins.RecursionError"
     assert finding.violation.frame == "subject:Subject.again"
@@ -193,7 +206,7 @@ def test_a_handler_that_recurses_without_end_is_a_finding(write):
 
 def test_a_handler_that_swallows_every_stop_is_a_finding(write):
     """A bare except in an endless loop swallows our stop too; what it showed before is told, minimal and confirmed."""
-    campaign = Conducted(write(SWALLOWS), "subject.py:Subject", max_examples=5)
+    campaign = Conducted(write(SWALLOWS), "subject.py:Subject", phases=("sweep", "shrink", "confirm"))
     assert campaign.code == 1
     assert {"liveness/ends-after-eof", "liveness/ends-after-reset"} <= set(campaign.slugs)
     assert "liveness/process-survives" not in campaign.slugs
@@ -208,9 +221,10 @@ def test_a_finding_that_needs_earlier_cases_is_told_with_them(write):
     campaign = Conducted(write(COUNTS), "subject.py:Subject", max_examples=5)
     finding = campaign.ready("handler/no-uncaught-exception").finding
     assert not finding.nondeterministic
+    assert 1 <= len(finding.history) <= 3
     played = [script for case in (*finding.history, finding.case) for script in case.scripts]
-    assert sum(script.payload.count(b"\n") + (not script.payload.endswith(b"\n")) for script in played) <= 5
-    assert finding.history
+    assert len(played) <= 4
+    assert all(len(script.payload) <= 8 for script in played)
     assert all(one.seen == one.played for one in finding.confirmations)
 
 
@@ -264,7 +278,7 @@ def test_messages_come_from_the_users_strategy_and_shrink_within_it(write, tmp_p
         "def queries():\n    return st.integers(10, 99).map(lambda n: b'Q%d\\n' % n)\n"
     )
     folder = write(handler('if line.startswith(b"Q") and int(line[1:] or 0) > 41:', '    raise ValueError("query")'))
-    campaign = Conducted(folder, "subject.py:Subject", max_examples=40, messages="words:queries")
+    campaign = Conducted(folder, "subject.py:Subject", max_examples=60, messages="words:queries", phases=GENERATING)
     finding = campaign.ready("handler/no-uncaught-exception").finding
     assert [script.payload for script in finding.case.scripts] == [b"Q42\n"]
 
@@ -272,7 +286,8 @@ def test_messages_come_from_the_users_strategy_and_shrink_within_it(write, tmp_p
 def test_an_example_shows_a_handler_that_waits_for_the_end(write):
     """With an example exchange, a handler that answers only after the peer's end is told, as robustness."""
     folder = write(WAITS_FOR_END)
-    campaign = Conducted(folder, "subject.py:Subject", max_examples=5, example=b"hello\n", phases=("sweep", "shrink", "confirm"))
+    phases = ("sweep", "shrink", "confirm")
+    campaign = Conducted(folder, "subject.py:Subject", max_examples=5, example=b"hello\n", phases=phases)
     ready = campaign.ready("liveness/answers-complete-message")
     assert ready.finding.level is Level.SHOULD
     assert [one.seen for one in ready.finding.confirmations] == [3, 3]

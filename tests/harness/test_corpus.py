@@ -91,13 +91,17 @@ def damaged(path, change):
     path.write_text(json.dumps(document))
 
 
+def first_step(document):
+    return document["finding"]["case"]["scripts"][0]["steps"][0]
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         (lambda d: d.update(format="handshaker/2"), "'handshaker/2' cannot be read by this handshaker"),
         (lambda d: d.update(kind="case"), "field 'kind'"),
         (lambda d: d["finding"].update(level="maybe"), "field 'level'"),
-        (lambda d: d["finding"]["case"]["scripts"][0]["steps"][0].update(action="sned"), "field 'case.scripts[0].steps[0]"),
+        (lambda d: first_step(d).update(action="sned"), "field 'case.scripts[0].steps[0]"),
         (lambda d: d["finding"].pop("violation"), "field 'violation': missing"),
         (lambda d: d["finding"].update(mood="bad"), "field 'mood': unknown"),
     ],

@@ -11,7 +11,8 @@ from typing import ClassVar
 import pytest
 
 from handshaker.harness.recorder import RUN, Recorder
-from handshaker.targets.instrument import TracedHandler, instrument, instrument_server
+from handshaker.targets.instrument import TracedHandler, instrument
+from handshaker.targets.instrument_server import instrument_server
 
 HOOKS = ["setup", "handle", "finish"]
 

@@ -238,7 +238,7 @@ def test_a_failed_file_can_be_loaded_again(write, tmp_path: Path) -> None:
 STACK = """Current thread 0x00007f (most recent call first):
   File "{stdlib}/selectors.py", line 415 in select
   File "{stdlib}/socketserver.py", line 232 in {name}
-  File "/home/me/server.py", line 30 in <module>
+  File "/srv/app/server.py", line 30 in <module>
   File "<frozen importlib._bootstrap>", line 241 in _call_with_frames_removed
 """
 
@@ -247,7 +247,7 @@ STACK = """Current thread 0x00007f (most recent call first):
 def test_a_server_started_by_the_import_is_named_as_such(name: str) -> None:
     """A serving loop, or just a wait for a peer, in the stack of a hanging import: the user's line and the guard."""
     said = import_hang_message(STACK.format(stdlib=Path(os.__file__).parent, name=name), "server.py", 10)
-    assert "/home/me/server.py:30" in said
+    assert "/srv/app/server.py:30" in said
     assert '__name__ == "__main__"' in said
     assert ("select" if name == "unknown" else name) in said
 
@@ -255,9 +255,9 @@ def test_a_server_started_by_the_import_is_named_as_such(name: str) -> None:
 def test_any_other_hang_names_where_it_stands() -> None:
     """Without a server in the stack the innermost user line is all there is to say."""
     said = import_hang_message(
-        '  File "/home/me/app.py", line 4 in compute\n  File "/home/me/app.py", line 9 in <module>\n'
+        '  File "/srv/app/app.py", line 4 in compute\n  File "/srv/app/app.py", line 9 in <module>\n'
     )
-    assert "/home/me/app.py:4" in said
+    assert "/srv/app/app.py:4" in said
     assert "compute" in said
 
 

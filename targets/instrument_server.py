@@ -1,0 +1,127 @@
+"""Recording what a server does with each request: its own hooks, as they are entered and left.
+
+The same rules as for handlers (`instrument`): a subclass that adds events and changes nothing else, one exception
+apart: the standard report of an error is printed without its stack.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+from socketserver import BaseServer
+from typing import Any
+
+from handshaker.harness.recorder import RUN
+from handshaker.harness.vocabulary import SERVER_HOOKS
+from handshaker.targets.instrument import emit_raise, raised, remembered
+
+__all__ = ["TracedServer", "instrument_server"]
+
+
+class TracedServer:
+    """Placed before the server's class: writes down each of its hooks."""
+
+    def __init_subclass__(cls, **_: Any) -> None:
+        """Swallow the subject's own `__init_subclass__`."""
+
+    def get_request(self) -> Any:
+        """Write down the accepting of a request."""
+        run = RUN
+        run.emit((("get_request.enter", -1), None))
+        try:
+            result = super().get_request()  # type: ignore[misc]
+        except BaseException as exception:
+            emit_raise(("get_request.raise", run.connection), exception)
+            raise
+        run.emit((("get_request.leave", run.connection), repr(result[1]) if isinstance(result, tuple) else ""))
+        return result
+
+    def verify_request(self, request: Any, client_address: Any) -> Any:
+        """Write down the decision."""
+        run = RUN
+        run.emit((("verify_request.enter", run.connection), None))
+        try:
+            effect = run.hardships.strike("verify_request") if run.hardships is not None else ""
+            result = False if effect == "false" else super().verify_request(request, client_address)  # type: ignore[misc]
+        except BaseException as exception:
+            emit_raise(("verify_request.raise", run.connection), exception)
+            raise
+        run.emit((("verify_request.leave", run.connection, bool(result)), None))
+        return result
+
+    def handle_error(self, request: Any, client_address: Any) -> Any:
+        """Write down the report of an error, with the exception that is current."""
+        run = RUN
+        current = sys.exc_info()[1]
+        fields, message = raised(current) if current is not None else (((), False, ""), "")
+        run.emit((("handle_error.enter", run.connection, *fields), message))
+        del current
+        try:
+            if run.hardships is not None:
+                run.hardships.strike("handle_error")
+            report = _report_briefly if _has_standard_report(type(self)) else super().handle_error  # type: ignore[misc]
+            result = report(request, client_address)
+        except BaseException as exception:
+            emit_raise(("handle_error.raise", run.connection), exception)
+            raise
+        run.emit((("handle_error.leave", run.connection), None))
+        return result
+
+
+@remembered
+def _has_standard_report(server_class: type) -> bool:
+    """Whether nobody has overridden `BaseServer.handle_error`."""
+    own = [vars(cls)["handle_error"] for cls in server_class.__mro__ if "handle_error" in vars(cls)]
+    return own == [TracedServer.handle_error, BaseServer.handle_error]
+
+
+def _report_briefly(_request: Any, client_address: Any) -> None:
+    """What `BaseServer.handle_error` prints, without the stack.
+
+    The exception and its place are in the Trace already, and formatting a stack costs more than the rest of a Case.
+    """
+    lines = traceback.format_exception_only(sys.exc_info()[1])
+    rule = "-" * 40
+    head = f"{rule}\nException occurred during processing of request from {client_address}\n"
+    sys.stderr.write(f"{head}{''.join(lines)}{rule}\n")
+
+
+def _plain_hook(name: str) -> Callable[..., Any]:
+    entered, left, failed = f"{name}.enter", f"{name}.leave", f"{name}.raise"
+
+    def hook(self: Any, *arguments: Any) -> Any:
+        run = RUN
+        connection = run.connection
+        run.emit(((entered, connection), None))
+        try:
+            result = getattr(super(TracedServer, self), name)(*arguments)
+        except BaseException as exception:
+            emit_raise((failed, connection), exception)
+            raise
+        run.emit(((left, connection), None))
+        return result
+
+    hook.__name__ = name
+    hook.__qualname__ = f"TracedServer.{name}"
+    hook.__doc__ = f"Write down {name}()."
+    return hook
+
+
+for _name in SERVER_HOOKS:
+    if _name not in vars(TracedServer):
+        setattr(TracedServer, _name, _plain_hook(_name))
+
+
+@remembered
+def _derive_server(cls: type) -> type:
+    body = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
+    derived: type = type(cls)(cls.__name__, (TracedServer, cls), body)
+    return derived
+
+
+def instrument_server(server: BaseServer) -> BaseServer:
+    """The same server object, its hooks recorded from now on."""
+    if not isinstance(server, TracedServer):
+        server.__class__ = _derive_server(type(server))
+    return server
