@@ -23,7 +23,7 @@ def case_lines(case: Case, trace: Trace | None, room: int) -> list[Line]:
         inner = room - _HEAD_WIDTH
         steps = [line(text) for text in _step_texts(script, inner)]
         if number in ends:
-            steps += [line((text, "dim")) for text in _reply(ends[number], inner)]
+            steps += [line((text, "dim")) for text in _reply(ends[number], script, inner)]
         rows += _behind(f"peer {number}", steps)
     if len(case.scripts) > _PEERS_MAX:
         rows.append(line((f"... {plural(len(case.scripts) - _PEERS_MAX, 'more peer')} ...", "dim")))
@@ -54,11 +54,12 @@ def step_text(step: Step, room: int) -> str:
     return clip(repr(step).removesuffix("()"), room)
 
 
-def _reply(end: Event, room: int) -> list[str]:
-    """What the peer got and how its stream ended, on one line if it is short."""
+def _reply(end: Event, script: Script, room: int) -> list[str]:
+    """What the peer got and how its stream ended, unless it left before that, on one line if it is short."""
     reply = bytes(end.get("reply", b""))
     got = f"gets {show(reply, room - 5) if reply else 'nothing'}"
-    ending = f"then {clean(end['end'])}" if end.get("end") else ""
+    left = any(step.action in ("close", "reset") for step in script.steps)
+    ending = f"then {clean(end['end'])}" if end.get("end") and not left else ""
     whole = f"{got}, {ending}" if ending else got
     return [whole] if len(whole) <= room else [clip(got, room), clip(ending, room)]
 

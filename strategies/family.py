@@ -18,11 +18,12 @@ from handshaker.harness.case import Case, Script, Step
 from handshaker.strategies.scripts import CLOSE, HALF_CLOSE, RESET
 from handshaker.strategies.segments import variants
 
-__all__ = ["family"]
+__all__ = ["family", "two_pieces"]
 
 _FAMILY_MAX: Final = 8
 _SEGMENTATIONS_MAX: Final = 3
 _LONG_BYTES: Final = 4096
+_SHORT_BYTES: Final = 64
 
 _OTHER: Final = Script((Step("send", b"handshaker\n"), HALF_CLOSE))
 
@@ -38,6 +39,17 @@ def family(case: Case, other: Script | None = None) -> list[tuple[str, Case]]:
         relatives.append(("repeatability", _with_scripts(case, (*case.scripts, last))))
         relatives.append(("isolation", _with_scripts(case, (other or _OTHER, *case.scripts))))
     return relatives[:_FAMILY_MAX]
+
+
+def two_pieces(case: Case) -> list[tuple[str, Case]]:
+    """The simplest relatives for segmentation: the only peer's only segment, if it is short, cut once anywhere."""
+    script = case.scripts[0] if len(case.scripts) == 1 and not case.faults else Script()
+    if not _is_plain(script) or [step.action for step in script.steps].count("send") != 1:
+        return []
+    payload, rest = script.steps[0].payload, script.steps[1:]
+    cuts = range(1, len(payload)) if len(payload) <= _SHORT_BYTES else ()
+    scripts = [Script((Step("send", payload[:at]), Step("send", payload[at:]), *rest)) for at in cuts]
+    return [("segmentation", _with_scripts(case, (each,))) for each in scripts]
 
 
 def _with_scripts(case: Case, scripts: tuple[Script, ...]) -> Case:

@@ -154,7 +154,7 @@ class Campaign:
         """Look, and make each new finding minimal before looking further, so that the first one is told soon."""
         resume: tuple[int, int] | None = (0, 0)
         while resume is not None:
-            began = time.monotonic()
+            began, hung = time.monotonic(), any(sighting.invariant == HUNG for sighting in self._sightings)
             result = worker.run(
                 f"{TASKS}.search:search",
                 self._arguments(
@@ -162,7 +162,7 @@ class Campaign:
                     spent=time.monotonic() - self._began, wary=bool(self._deaths),
                 ),
                 on_message=self._hear,
-                limits=quick_limits(self.settings.case_limit_s) if self._known(HUNG) else limits(self.settings.case_limit_s),
+                limits=(quick_limits if hung else limits)(self.settings.case_limit_s),
             )  # fmt: skip
             if result.status in ("died", "hung"):
                 phase = phase_of(result.in_flight)
@@ -222,9 +222,6 @@ class Campaign:
         seconds = time.monotonic() - began
         self._on_finished({"phase": "regressions", "cases": 0, "seconds": seconds, "partly": False})
         self._tally.end_worker(0, "")
-
-    def _known(self, slug: str) -> bool:
-        return any(sighting.invariant == slug for sighting in self._sightings)
 
     def _arguments(self, **more: Any) -> dict[str, Any]:
         known = {"settings": codec.encode(self.settings), "network": self._network, "handler": self._handler}

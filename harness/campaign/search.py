@@ -238,7 +238,7 @@ class _Hunt:
                 self._note(case)
                 for sighting in self._bench.related(relation, drawn.case, case, base_flat):
                     self._differences[relation] += 1
-                    yield from self._tell(sighting, "generate")
+                    yield from self._tell(replace(sighting, tape=drawn.tape), "generate")
                 for topic, text in self._bench.take_questions():
                     yield from self._once(messages.question(topic, text))
 

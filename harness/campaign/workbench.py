@@ -21,7 +21,7 @@ from handshaker.harness.runner import Stage
 from handshaker.harness.settings import Settings
 from handshaker.harness.trace import Trace
 from handshaker.harness.verdict import Outcome
-from handshaker.strategies.cases import family
+from handshaker.strategies.family import family, two_pieces
 from handshaker.targets.base import qualified_name
 from handshaker.targets.instrument import hosting_failure, latest_birth
 
@@ -210,17 +210,23 @@ class Workbench:
         return taken
 
     def showing(self, sighting: Sighting, case: Case) -> Iterable[Sighting]:
-        """What *case* shows that may be *sighting* again. For a relation, *case* is the one that is compared with."""
-        return self._relation_in(sighting, case) if sighting.relation else self.sightings(case)
+        """What *case* shows that may be *sighting* again, the plainest first.
+
+        For a relation, *case* is the one that is compared with.
+        """
+        if not sighting.relation:
+            return self.sightings(case)
+        return self._relation_in(sighting, case, [*two_pieces(case), *family(case)])
 
     def shows(self, sighting: Sighting, case: Case) -> Sighting | None:
         """The same finding in *case*, if it is there."""
-        return next((seen for seen in self.showing(sighting, case) if seen.key == sighting.key), None)
+        found = self._relation_in(sighting, case, family(case)) if sighting.relation else self.sightings(case)
+        return next((seen for seen in found if seen.key == sighting.key), None)
 
-    def _relation_in(self, sighting: Sighting, base: Case) -> Iterable[Sighting]:
+    def _relation_in(self, sighting: Sighting, base: Case, relatives: Iterable[tuple[str, Case]]) -> Iterable[Sighting]:
         if sighting.relation == COMPLETENESS:
             yield from self.related(COMPLETENESS, base, left_open(base))
-        for relation, variant in family(base):
+        for relation, variant in relatives:
             if relation == sighting.relation:
                 yield from self.related(relation, base, variant)
 

@@ -298,6 +298,6 @@ class LoopbackNetwork:
 def named(sock: socket.socket, address: Any) -> bool:
     """Whether the kernel still knows *address* as the peer of *sock*."""
     try:
-        return bool(sock.getpeername() == address)
+        return bool(_Kernel.getpeername(sock) == address)
     except OSError:
         return False

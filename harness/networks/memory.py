@@ -185,8 +185,7 @@ class MemorySocket(PulledSocket, KernelLess):
         self._not_released()
         return ("127.0.0.1", SERVER_PORT)
 
-    def getpeername(self) -> Any:
-        """The peer's address; ENOTCONN when the connection is dead."""
+    def _peername(self) -> Any:
         self._not_released()
         if self._link.dead:
             raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")

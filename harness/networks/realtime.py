@@ -12,8 +12,8 @@ import contextlib
 import ctypes
 import errno
 import faulthandler
+import os
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -33,6 +33,7 @@ PAUSE_MAX_S: Final = 1.0
 _QUIET_S: Final = 0.25
 _GRACE_S: Final = 1.0
 _SLICE_S: Final = 0.002
+_STACKS_BYTES_MAX: Final = 65_536
 _BUSY_SHARE: Final = 0.2  # of one processor; a waiting handler uses next to nothing, whatever else the machine does
 
 
@@ -230,7 +231,12 @@ def stamped(recorder: Recorder) -> Emit:
 
 def stacks() -> str:
     """The stacks of all threads, as faulthandler writes them."""
-    with tempfile.TemporaryFile() as file:
-        faulthandler.dump_traceback(file=file, all_threads=True)
-        file.seek(0)
-        return file.read().decode(errors="backslashreplace")
+    # Through a pipe, for a file of ours would be taken for one of the handler's; what does not fit is left out.
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    try:
+        faulthandler.dump_traceback(file=writing, all_threads=True)
+        return os.read(reading, _STACKS_BYTES_MAX).decode(errors="backslashreplace")
+    finally:
+        os.close(reading)
+        os.close(writing)

@@ -185,6 +185,17 @@ class PulledSocket(socket.socket):
         if self._serial == RUN.serial:
             RUN.emit(((kind, self.number, *fields), None))
 
+    def getpeername(self) -> Any:
+        """The peer's address; ENOTCONN when the connection is dead."""
+        try:
+            return self._peername()
+        except OSError as error:
+            self._failed("getpeername", error)
+            raise
+
+    def _peername(self) -> Any:
+        return super().getpeername()
+
     # writing
 
     def send(self, data: Any, flags: int = 0, /) -> int:

@@ -124,6 +124,20 @@ def test_nothing_is_said_of_a_careful_handler_that_is_played_in_real_time():
         assert bench.judged(recorder, deaf) == []
 
 
+class NamesItsPeer(socketserver.StreamRequestHandler):
+    def setup(self) -> None:
+        super().setup()
+        self.peer = self.connection.getpeername()
+
+
+@pytest.mark.parametrize("network", ["memory", "loopback"])
+def test_a_peer_that_is_gone_before_it_is_asked_for_its_name_is_no_uncaught_exception(network):
+    """getpeername() then fails with a plain OSError, which is the peer's departure like any other."""
+    must, should = said(StdlibTarget(NamesItsPeer), generated=20, network=network)
+    assert must == set()
+    assert ("handler/reset-is-expected", "builtins.OSError") in should
+
+
 class Counts(socketserver.StreamRequestHandler):
     """Every answer carries a number that moves on now and then, like a count of collections or of seconds."""
 

@@ -54,3 +54,10 @@ def test_exceptions_are_named_as_their_users_write_them() -> None:
     """A builtin loses its module, an injected exception says that it was ours."""
     data = {"lineage": ("builtins.OSError", "builtins.Exception"), "injected": True, "message": "gone"}
     assert event_text(Event(0, 0.0, "handler#0", "setup.raise", 0, data), 80) == "setup.raise OSError (injected): gone"
+
+
+def test_an_exception_is_named_once() -> None:
+    """Its message begins with its name already."""
+    told = {"lineage": ("builtins.ValueError",), "injected": False, "message": "ValueError: bad @ app.py:3"}
+    event = Event(0, 0.0, "handler#0", "handle.raise", 0, told)
+    assert event_text(event, 80) == "handle.raise ValueError: bad @ app.py:3"

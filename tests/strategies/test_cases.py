@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from handshaker.harness.case import POINTS, Case, Fault, Script, Step
 from handshaker.strategies.cases import FastDriver, boundary_cases, family
 from handshaker.strategies.drawing import FastSource
+from handshaker.strategies.family import two_pieces
 from handshaker.strategies.faults import ALL_FAULTS, sweep_faults
 from handshaker.strategies.plan import Plan
 from handshaker.strategies.segments import cut_at, draw_segments, variants
@@ -159,3 +160,13 @@ def test_families_are_small_and_differ_from_their_case(seed: int) -> None:
     assert len(relatives) <= 8
     assert case not in relatives
     assert len(set(relatives)) == len(relatives)
+
+
+def test_a_short_message_has_one_relative_for_every_cut() -> None:
+    """They show where a handler minds the border; a long message, a second segment and a fault have none."""
+    short = Case((Script((Step("send", b"abc"), Step("half-close"))),))
+    cuts = [[step.payload for step in case.scripts[0].steps[:2]] for _, case in two_pieces(short)]
+    assert cuts == [[b"a", b"bc"], [b"ab", b"c"]]
+    long, twice = Script((Step("send", b"a", 65),)), Script((Step("send", b"a"), Step("send", b"b")))
+    for case in (Case((long,)), Case((twice,)), Case((short.scripts[0],), (Fault("send", "short", 1),)), Case()):
+        assert two_pieces(case) == []
