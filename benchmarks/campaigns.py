@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from handshaker.reports.jsonl import parse_notice
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
 ANY_EXIT = (0, 1)
+INTERRUPTED = 130
 SHORT = ("--max-examples", "20")  # of a quick run
 
 
@@ -80,7 +82,7 @@ class Campaign:
         errors = self._errors.read().decode(errors="replace")
         self._errors.close()
         self.process.stdout.close()
-        if self.told.exit_code not in ANY_EXIT:
+        if self.told.exit_code not in (*ANY_EXIT, INTERRUPTED):
             raise RuntimeError(f"exit code {self.told.exit_code}: {errors.strip()}")
         return self.told
 
@@ -90,6 +92,17 @@ def run(target: str, options: Sequence[str] = (), folder: Path | None = None) ->
     campaign = Campaign(target, *options, folder=folder)
     for _ in campaign:
         pass
+    return campaign.wait()
+
+
+def run_until(invariant: str, target: str, options: Sequence[str] = ()) -> Told:
+    """One campaign, ended by Ctrl-C as soon as it has a minimal finding of *invariant*."""
+    campaign = Campaign(target, *options)
+    asked = False
+    for _, notice in campaign:
+        if not asked and isinstance(notice, FindingReady) and notice.finding.invariant == invariant:
+            asked = True
+            campaign.process.send_signal(signal.SIGINT)
     return campaign.wait()
 
 

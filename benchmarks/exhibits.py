@@ -88,9 +88,9 @@ def escaped(data: bytes) -> str:
 
 
 def look_for(exhibit: Exhibit, seed: int, more: Sequence[str]) -> Seen:
-    """One campaign against *exhibit*."""
+    """One campaign against *exhibit*, until it is found and minimal."""
     try:
-        told = campaigns.run(exhibit.bad, ["--seed", str(seed), *declared(exhibit), *more])
+        told = campaigns.run_until(exhibit.slug, exhibit.bad, ["--seed", str(seed), *declared(exhibit), *more])
     except RuntimeError as error:
         return Seen(seed, None, 0.0, 0.0, error=str(error))
     others = tuple(sorted({notice.finding.invariant for _, notice in told.ready} - {exhibit.slug}))

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
+from collections.abc import Callable
 from typing import Any, Final
 
 from handshaker.harness.recorder import RUN
 from handshaker.targets.hosting import Host, end_server, note_server_stopped, note_survivors
-from handshaker.targets.instrument import ALIVE
+from handshaker.targets.instrument import ALIVE, raised
 
 __all__ = ["RealTimeHost"]
 
 _POLL_S: Final = 0.002
+_TURNS: Final = ("_handle_request_noblock", "service_actions")
 
 
 class RealTimeHost(Host):
@@ -22,20 +23,56 @@ class RealTimeHost(Host):
         """Serve all peers of *network* on a fresh server object."""
         server = self.new_server(network)
         del ALIVE[:]
-        network.serve(functools.partial(_serve_forever, server), server.shutdown)
+        loop = _Loop(server)
+        network.serve(loop.run, loop.end)
         end_server(server)
-        del server
+        del server, loop
         note_survivors(at_least=1)
 
 
-def _serve_forever(server: Any) -> None:
-    serve = server.serve_forever
-    try:
-        serve(poll_interval=_POLL_S) if _accepts_poll_interval(serve) else serve()
-    except BaseException as exception:
-        if RUN.stopped:
-            raise
-        note_server_stopped(exception)
+class _Loop:
+    """The server's own loop. One that swallows what a request raises, and returns, has been stopped all the same."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+        self._raised: tuple[tuple[Any, ...], str] | None = None
+
+    def run(self) -> None:
+        """Serve until `end` is called or the loop ends by itself; write down what ended it."""
+        serve, server = self._server.serve_forever, self._server
+        for name in _TURNS:
+            setattr(server, name, self._watched(getattr(server, name)))
+        try:
+            serve(poll_interval=_POLL_S) if _accepts_poll_interval(serve) else serve()
+        except BaseException as exception:
+            if RUN.stopped:
+                raise
+            note_server_stopped(exception)
+        else:
+            self._note_own_end()
+        finally:
+            for name in _TURNS:
+                delattr(server, name)  # they refer to this loop, which refers to the server
+
+    def end(self) -> None:
+        """Ask the loop to end."""
+        self._server.shutdown()
+
+    def _watched(self, turn: Callable[[], None]) -> Callable[[], None]:
+        def watched() -> None:
+            self._raised = None  # whatever was raised before, the loop has gone on
+            try:
+                turn()
+            except BaseException as exception:
+                self._raised = raised(exception)
+                raise
+
+        return watched
+
+    def _note_own_end(self) -> None:
+        if self._raised is not None and not RUN.stopped:
+            fields, message = self._raised
+            RUN.emit((("server.stopped", RUN.connection, *fields), message))
 
 
 def _accepts_poll_interval(serve: Any) -> bool:

@@ -75,7 +75,8 @@ class Zygote:
             stdout=self.stdout.fileno(),
             stderr=self.stderr.fileno(),
             pass_fds=inherited,
-            env=os.environ | {"PYTHONHASHSEED": "0"},
+            # Shrinking is Hypothesis' work, and it would keep notes in a `.hypothesis` folder of the user's.
+            env=os.environ | {"PYTHONHASHSEED": "0", "HYPOTHESIS_STORAGE_DIRECTORY": self.scratch},
             start_new_session=True,
         )
 

@@ -198,3 +198,26 @@ def test_resets_early_steps_and_faults_work_in_real_time():
         ("ECONNRESET", False),
         ("ConnectionResetError", True),
     ]
+
+
+class EndsQuietly(socketserver.TCPServer):
+    """Takes KeyboardInterrupt for the wish to end, as development servers do."""
+
+    def serve_forever(self, poll_interval=0.5):
+        try:
+            super().serve_forever(poll_interval)
+        except KeyboardInterrupt:
+            pass
+        finally:
+            self.server_close()
+
+
+def test_a_loop_that_swallows_what_ended_it_was_stopped_all_the_same():
+    """Otherwise the peers behind would look forgotten by a server that goes on."""
+    case = Case((Script((HALF_CLOSE,)), Script((HALF_CLOSE,))), (Fault("setup.enter", "KeyboardInterrupt", 1),))
+    with Stage(StdlibTarget(Selects, server=EndsQuietly), network="loopback") as stage:
+        stage.run(Case((Script((HALF_CLOSE,)),)))
+        trace = stage.play(case)
+    assert stage.in_real_time
+    (stopped,) = trace.of("server.stopped")
+    assert (stopped.connection, stopped["lineage"][0]) == (0, "builtins.KeyboardInterrupt")
