@@ -8,23 +8,23 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 RUNS = (
-    ("http.server:SimpleHTTPRequestHandler", 0),
-    ("chat.py:ChatHandler", 1),
-    ("shout.py:ShoutHandler", 1),
+    ("a handler of the standard library", "http.server:SimpleHTTPRequestHandler"),
+    ("a chat that enters a peer in its list in setup(), and loses it there when setup() then fails", "chat.py"),
+    ("a server that takes one recv() for one message", "shout.py"),
 )
+COULD_NOT_TEST = 2
 
 
 def main() -> int:
-    """Run all three and compare their exit codes with what is expected."""
-    surprises = 0
-    for target, expected in RUNS:
+    """Run all three. Findings are what they are meant to show, so only a run that could not test is a failure."""
+    codes = []
+    for about, target in RUNS:
         command = ["handshaker", "run", target, "--seed", "1"]
-        print(f"\n$ {' '.join(command)}", flush=True)
-        code = subprocess.run([sys.executable, "-m", *command], cwd=HERE, check=False).returncode
-        if code != expected:
-            print(f"demo: expected exit code {expected}, got {code}")
-            surprises += 1
-    return min(1, surprises)
+        print(f"\n# {about}\n$ {' '.join(command)}", flush=True)
+        codes.append(subprocess.run([sys.executable, "-m", *command], cwd=HERE, check=False).returncode)
+    handshaker = Path(sys.executable).with_name("handshaker")
+    print(f"\nThe replay commands above work in {HERE}, with {handshaker} as `handshaker`.")
+    return int(any(code >= COULD_NOT_TEST for code in codes))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ shrinking. Steps of one Script are played in order; which Step comes next is dec
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from handshaker.harness import codec
 from handshaker.harness.errors import did_you_mean
@@ -50,6 +50,15 @@ def show_bytes(data: bytes, repeat: int = 1, *, limit: int = _SHOWN_BYTES_MAX) -
     return text if repeat == 1 else f"{text} * {repeat:,}"
 
 
+def _require(values: Any, wanted: type, name: str) -> None:
+    """Raise TypeError unless *values* is a tuple of *wanted*: what a Case is made of decides whom a finding blames."""
+    if type(values) is not tuple:
+        raise TypeError(f"{name} must be a tuple of {wanted.__name__}; found {values!r}")
+    for value in values:
+        if type(value) is not wanted:
+            raise TypeError(f"{name} must hold {wanted.__name__} only; found {value!r}")
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Step:
     """One action of a peer. `data` is sent `repeat` times over; `seconds` and `size` belong to the waiting actions."""
@@ -61,6 +70,8 @@ class Step:
     size: int = 0
 
     def __post_init__(self) -> None:
+        if type(self.data) is not bytes:
+            raise TypeError(f"data must be bytes, such as b'GET'; found {self.data!r}")
         if self.action not in ACTIONS:
             raise ValueError(f"unknown action {self.action!r}; {did_you_mean(self.action, ACTIONS)}")
         if self.repeat < 0 or self.size < 0 or not 0 <= self.seconds < 1e9:
@@ -87,6 +98,7 @@ class Script:
     early: int = 0
 
     def __post_init__(self) -> None:
+        _require(self.steps, Step, "steps")
         if not 0 <= self.early <= len(self.steps):
             raise ValueError(f"early must lie between 0 and {len(self.steps)}, the number of steps; found {self.early}")
 
@@ -131,6 +143,10 @@ class Case:
     scripts: tuple[Script, ...] = ()
     faults: tuple[Fault, ...] = ()
     transport: str = "tcp"
+
+    def __post_init__(self) -> None:
+        _require(self.scripts, Script, "scripts")
+        _require(self.faults, Fault, "faults")
 
     @property
     def digest(self) -> str:

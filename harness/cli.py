@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +20,7 @@ from handshaker.harness.campaign.conduct import Campaign
 from handshaker.harness.campaign.once import Steps, play_once, replay_finding
 from handshaker.harness.catalogue import LISTS, explain_row
 from handshaker.harness.config import read_config
-from handshaker.harness.errors import HandshakerError, HarnessBug, UsageError
+from handshaker.harness.errors import TargetError, UsageError
 from handshaker.harness.options import duration, escaped_bytes
 from handshaker.harness.settings import FAIL_ON, NETWORKS, PHASES, Settings
 from handshaker.reports.base import open_reports
@@ -118,7 +119,7 @@ def _settings(target: str, options: dict[str, Any]) -> Settings:
         network=options["network"],
         invariants=tuple(options["invariants"]) or ("*",),
         exclude_invariants=tuple(options["exclude_invariants"]),
-        allowed_exceptions=tuple(name.replace(":", ".") for name in options["allow_exception"]),
+        allowed_exceptions=tuple(map(_exception_name, options["allow_exception"])),
         stateless=options["stateless"],
         example=escaped_bytes(options["example"], "--example"),
         messages=options["messages"],
@@ -129,6 +130,11 @@ def _settings(target: str, options: dict[str, Any]) -> Settings:
         fail_on=options["fail_on"],
         save=not options["no_save"],
     )
+
+
+def _exception_name(text: str) -> str:
+    """The dotted name of an exception; a bare one is built in."""
+    return text.replace(":", ".") if ":" in text or "." in text else f"builtins.{text}"
 
 
 class _OrderedSteps(click.Command):
@@ -205,11 +211,13 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         code = 130
-    except HarnessBug:
-        click.echo("handshaker: this is a bug in handshaker, not in your handler; please report what follows", err=True)
-        raise
-    except HandshakerError as error:
+    except (UsageError, TargetError) as error:
         kind = "error" if isinstance(error, UsageError) else "cannot test"
         click.echo(f"handshaker: {kind}: {error}", err=True)
+        code = 2
+    except Exception:
+        # Not 1: that would say that the handler is at fault.
+        click.echo("handshaker: this is a bug in handshaker, not in your handler; please report what follows", err=True)
+        traceback.print_exc()
         code = 2
     sys.exit(code)

@@ -100,9 +100,15 @@ class _Declared:
 
 
 def _bench(target: Any, server: Any = None, factory: Any = None, reset: Any = None, **declared: Any) -> Workbench:
+    _require_object(target)
     adapter = StdlibTarget(target, text=_text_of(target), server=server, factory=factory)
     settings = _settings(adapter.text, declared, _OF_CASES)
     return Workbench(adapter, settings, settings.network.replace("auto", "memory"), reset=_callable(reset))
+
+
+def _require_object(target: Any) -> None:
+    if isinstance(target, str):
+        raise UsageError(f"{target!r} is a name; import the handler and give the class or callable itself")
 
 
 def _settings(text: str, declared: dict[str, Any], allowed: frozenset[str]) -> Settings:
@@ -198,7 +204,7 @@ def assert_holds(trace: Trace, invariants: tuple[str, ...] = ("*",), exclude: tu
         raise UsageError("assert_holds: expected a Trace that handshaker.play returned")
     settings: Settings = trace.bench.settings
     chosen = invariants if invariants != ("*",) else settings.invariants
-    judge = _judge(trace.bench.contract, tuple(chosen), (*exclude, *settings.exclude_invariants))
+    judge = _judge(trace.bench.contract, _globs("invariants", chosen), (*exclude, *settings.exclude_invariants))
     if trace.flat and judge.screen(trace.flat):
         return
     found = primary(judge.verdicts(trace))

@@ -71,6 +71,7 @@ def open_text(path: str, *, folder: str = "") -> TextIO:
     Raises UsageError naming the path and the reason when it cannot be written.
     """
     place = Path(folder) / path
+    _refuse_to_destroy(place)
     try:
         if folder:
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -79,6 +80,20 @@ def open_text(path: str, *, folder: str = "") -> TextIO:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         advice = "name a file in a folder that exists and can be written"
         raise UsageError(f"cannot write the report {str(place)!r}: {reason}; {advice}") from None
+
+
+def _refuse_to_destroy(place: Path) -> None:
+    """Raise UsageError when a file that no report wrote is in the way: a slip must not cost a source file."""
+    try:
+        with place.open("rb") as file:
+            begins = file.read(len(_MARK))
+    except OSError:
+        return
+    if begins and begins != _MARK:
+        raise UsageError(f"cannot write the report {str(place)!r}: this file is no report; name another, or remove it")
+
+
+_MARK: Final = b'{"format": "handshaker/'
 
 
 class _Several:

@@ -19,7 +19,7 @@ from handshaker.harness import codec
 from handshaker.harness.campaign.deaths import PASSED_OVER, Deaths
 from handshaker.harness.campaign.evidence import Evidence
 from handshaker.harness.campaign.fatal import DIED, HUNG, fatal, limits, quick_limits, sent_bytes
-from handshaker.harness.campaign.findings import finding_of, ready
+from handshaker.harness.campaign.findings import finding_of, ready, says_nothing_new
 from handshaker.harness.campaign.messages import phase_of
 from handshaker.harness.campaign.saved import concerns, sighting_of
 from handshaker.harness.campaign.sighting import Sighting
@@ -144,11 +144,16 @@ class Campaign:
         later = tuple(phase for phase in ("sweep", "generate") if phase in self.settings.phases)
         if later and not self._over():
             self._search(worker, later)
-        if len(self._sightings) >= self.settings.max_failures:
+        if self._new_findings() >= self.settings.max_failures:
             self._remark("max-failures", f"stopped looking after {len(self._sightings)} different findings")
 
     def _over(self) -> bool:
-        return self._stopped != "done" or len(self._sightings) >= self.settings.max_failures
+        return self._stopped != "done" or self._new_findings() >= self.settings.max_failures
+
+    def _new_findings(self) -> int:
+        """How many findings this run has that were not saved by an earlier one."""
+        saved = {finding.fingerprint for finding in self._saved}
+        return len({finding.fingerprint for finding in self.findings} - saved)
 
     def _search(self, worker: Supervisor, phases: tuple[str, ...], *, settling: bool = True) -> None:
         """Look, and make each new finding minimal before looking further, so that the first one is told soon."""
@@ -350,6 +355,8 @@ class Campaign:
         elif self._stopped != "interrupted" and "confirm" in self.settings.phases:
             finding = evidence.confirmed(finding, sighting, self._network)
             self._heed(evidence)
+        if says_nothing_new(finding, self.findings):
+            return
         trace, contrast = evidence.traces(finding)
         known = any(saved.fingerprint == finding.fingerprint for saved in self._saved)
         self.findings.append(finding)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from handshaker.harness.settings import Settings
 from handshaker.harness.trace import Trace
 from handshaker.harness.verdict import Finding, Reach
 
-__all__ = ["finding_of", "reach_of", "ready"]
+__all__ = ["finding_of", "reach_of", "ready", "says_nothing_new"]
 
 _TIMING = frozenset({"reset", "close", "pause", "stop-reading", "expect"})
 
@@ -64,6 +65,15 @@ def finding_of(sighting: Sighting, settings: Settings, *, replay: str = "", wher
         replayable=not settings.replay,
     )
     return replace(finding, replay=replay or settings.replay)
+
+
+def says_nothing_new(finding: Finding, others: Iterable[Finding]) -> bool:
+    """Whether it came out equal to one of *others*, or needs a fault to show what another one shows without."""
+    return any(
+        other.fingerprint == finding.fingerprint
+        or (finding.reach is Reach.INJECTED and finding.invariant in other.folded)
+        for other in others
+    )
 
 
 def ready(finding: Finding, trace: Trace | None, contrast: Trace | None, *, saved: str, known: bool) -> FindingReady:

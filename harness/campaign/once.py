@@ -66,10 +66,17 @@ def _step(name: str, value: Any) -> Step:
     if name == "send":
         return Step("send", escaped_bytes(value, "--send"))
     if name == "pause":
-        return Step("pause", seconds=duration(value, "--pause"))
+        return _within("--pause", value, lambda: Step("pause", seconds=duration(value, "--pause")))
     if name == "expect":
-        return Step("expect", size=value, seconds=1.0)
+        return _within("--expect", value, lambda: Step("expect", size=int(value), seconds=1.0))
     return Step(name.replace("_", "-"))
+
+
+def _within(option: str, value: Any, make: Callable[[], Step]) -> Step:
+    try:
+        return make()
+    except ValueError as error:
+        raise UsageError(f"{option}: {value!r} cannot be used: {error}") from None
 
 
 def play_once(settings: Settings, case: Case, echo: _Echo, *, again: str) -> int:

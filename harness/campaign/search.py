@@ -179,7 +179,7 @@ class _Hunt:
         return messages.summary(dict(self._situations), counts, "max-time" if self._late() else "")
 
     def _over(self) -> bool:
-        return self._context.stop_requested() or len(self._known) >= self._settings.max_failures or self._late()
+        return self._context.stop_requested() or self._new >= self._settings.max_failures or self._late()
 
     def _late(self) -> bool:
         limit = self._settings.max_time_s

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, Final, Self
 
 from handshaker.harness import codec
+from handshaker.harness.campaign.reduce import measure
 from handshaker.harness.campaign.sighting import COMPLETENESS, Sighting
 from handshaker.harness.case import Case, Script
 from handshaker.harness.contract import Contract
@@ -226,9 +227,9 @@ class Workbench:
     def _relation_in(self, sighting: Sighting, base: Case, relatives: Iterable[tuple[str, Case]]) -> Iterable[Sighting]:
         if sighting.relation == COMPLETENESS:
             yield from self.related(COMPLETENESS, base, left_open(base))
-        for relation, variant in relatives:
-            if relation == sighting.relation:
-                yield from self.related(relation, base, variant)
+        variants = [variant for relation, variant in relatives if relation == sighting.relation]
+        for variant in sorted(variants, key=measure):
+            yield from self.related(sighting.relation, base, variant)
 
 
 def _unborn() -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import io
 import socket
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -64,11 +65,22 @@ class Stream(socket.SocketIO):
             super().__del__()
 
 
+def _collected(file: Reader | Writer, stream: type[Stream] = Stream) -> bool:
+    """Whether *file* is still open, so that it is the collector who closes it; its socket is told."""
+    raw = getattr(file, "raw", None)
+    if raw is None or file.closed:
+        return False
+    if isinstance(raw, stream):
+        raw._pulled.by_collector = True
+    return True
+
+
 class Reader(io.BufferedReader):
     """A buffered reader that says so when only the collector closes it."""
 
-    def __del__(self) -> None:
-        if _collected(self):
+    def __del__(self, collected: Callable[[Reader | Writer], bool] = _collected) -> None:
+        # Bound here, since a module's names are gone when the interpreter ends and the last files are collected.
+        if collected(self):
             super().__del__()
 
 
@@ -88,19 +100,10 @@ class Writer(io.BufferedWriter):
         self.tally.closed = self.tally.closed or not self.closed
         super().close()
 
-    def __del__(self) -> None:
-        if _collected(self):
+    def __del__(self, collected: Callable[[Reader | Writer], bool] = _collected) -> None:
+        # Bound here, since a module's names are gone when the interpreter ends and the last files are collected.
+        if collected(self):
             super().__del__()
-
-
-def _collected(file: Reader | Writer) -> bool:
-    """Whether *file* is still open, so that it is the collector who closes it; its socket is told."""
-    raw = getattr(file, "raw", None)
-    if raw is None or file.closed:
-        return False
-    if isinstance(raw, Stream):
-        raw._pulled.by_collector = True
-    return True
 
 
 def open_file(
