@@ -18,7 +18,7 @@ from handshaker import __version__
 from handshaker.harness import codec
 from handshaker.harness.campaign.deaths import PASSED_OVER, Deaths
 from handshaker.harness.campaign.evidence import Evidence
-from handshaker.harness.campaign.fatal import DIED, HUNG, fatal, limits, quick_limits, sent_bytes
+from handshaker.harness.campaign.fatal import DIED, HUNG, LARGE_BYTES, SLOW, fatal, limits, quick_limits, sent_bytes
 from handshaker.harness.campaign.findings import finding_of, ready, says_nothing_new
 from handshaker.harness.campaign.messages import phase_of
 from handshaker.harness.campaign.saved import concerns, sighting_of
@@ -49,10 +49,6 @@ __all__ = ["INTERRUPTED", "NOTHING_TESTED", "Campaign"]
 NOTHING_TESTED: Final = 2
 INTERRUPTED: Final = 130
 _PULSE_S: Final = 0.3
-_LARGE_BYTES: Final = 20_000
-_SLOW: Final = (
-    "a case in which the peers send {0:,} bytes took longer than --case-limit, and came to an end: slow is not hung"
-)
 _Listener = Callable[[Notice], None]
 
 
@@ -152,8 +148,7 @@ class Campaign:
 
     def _new_findings(self) -> int:
         """How many findings this run has that were not saved by an earlier one."""
-        saved = {finding.fingerprint for finding in self._saved}
-        return len({finding.fingerprint for finding in self.findings} - saved)
+        return len({found.fingerprint for found in self.findings} - {found.fingerprint for found in self._saved})
 
     def _search(self, worker: Supervisor, phases: tuple[str, ...], *, settling: bool = True) -> None:
         """Look, and make each new finding minimal before looking further, so that the first one is told soon."""
@@ -309,8 +304,8 @@ class Campaign:
         )
         case = codec.decode(Case, found["case"], where="a worker's message") if found.get("case") else Case()
         sighting = replace(fatal(result, case), phase=phase_of(result.in_flight))
-        if result.status == "hung" and sent_bytes(case) > _LARGE_BYTES and not self._evidence(worker).count(sighting):
-            self._remark("slow", _SLOW.format(sent_bytes(case)))
+        if result.status == "hung" and sent_bytes(case) > LARGE_BYTES and not self._evidence(worker).count(sighting):
+            self._remark("slow", SLOW.format(sent_bytes(case)))
             return
         self._tally.add_lost(case, (sighting.invariant,))
         if not self._is_known(sighting):

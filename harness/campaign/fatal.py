@@ -15,11 +15,28 @@ from handshaker.harness.processes.limits import Limits
 from handshaker.harness.processes.stacks import users_frame
 from handshaker.harness.verdict import Violation
 
-__all__ = ["BYTES_PER_LIMIT", "DIED", "FATAL", "HUNG", "fatal", "limits", "quick_limits", "sent_bytes", "sure_limits"]
+__all__ = [
+    "BYTES_PER_LIMIT",
+    "DIED",
+    "FATAL",
+    "HUNG",
+    "LARGE_BYTES",
+    "SLOW",
+    "fatal",
+    "limits",
+    "quick_limits",
+    "sent_bytes",
+    "sure_limits",
+]
 
 DIED: Final = "liveness/process-survives"
 HUNG: Final = "liveness/no-hang"
 FATAL: Final = (DIED, HUNG)
+LARGE_BYTES: Final = 20_000
+"""A Case that sends more is asked again, with more time, before it is said to hang."""
+SLOW: Final = (
+    "a case in which the peers send {0:,} bytes took longer than --case-limit, and came to an end: slow is not hung"
+)
 BYTES_PER_LIMIT: Final = 200_000
 """For every so many bytes a handler is given the limit once more, before it is said to hang."""
 
