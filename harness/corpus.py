@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -70,8 +71,10 @@ class Corpus:
         problem = f"{len(matching)} saved findings begin with it" if matching else "no saved finding begins with it"
         raise UsageError(f"{reference!r}: {problem}; saved in {self._findings}: {known}; a path to a file works too")
 
-    def remove(self, finding: Finding) -> None:
-        """Forget a finding, when it is saved."""
+    def remove(self, finding: Finding, *, unless: Iterable[Finding] = ()) -> None:
+        """Forget a finding, when it is saved, and unless one of *unless* is the same."""
+        if finding.fingerprint in {kept.fingerprint for kept in unless}:
+            return
         (self._findings / f"{finding.id}.json").unlink(missing_ok=True)
 
 

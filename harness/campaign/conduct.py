@@ -49,13 +49,12 @@ __all__ = ["INTERRUPTED", "NOTHING_TESTED", "Campaign"]
 NOTHING_TESTED: Final = 2
 INTERRUPTED: Final = 130
 _PULSE_S: Final = 0.3
-_Listener = Callable[[Notice], None]
 
 
 class Campaign:
     """One campaign: `run()` conducts it, tells every Notice to *listen*, and returns the exit code."""
 
-    def __init__(self, settings: Settings, listen: _Listener) -> None:
+    def __init__(self, settings: Settings, listen: Callable[[Notice], None]) -> None:
         self.settings = settings if settings.seed else replace(settings, seed=secrets.randbits(31) or 1)
         self._listen = listen
         self._corpus = Corpus(settings.root)
@@ -351,6 +350,7 @@ class Campaign:
             finding = evidence.confirmed(finding, sighting, self._network)
             self._heed(evidence)
         if says_nothing_new(finding, self.findings):
+            self._corpus.remove(finding, unless=self.findings)
             return
         trace, contrast = evidence.traces(finding)
         known = any(saved.fingerprint == finding.fingerprint for saved in self._saved)
