@@ -57,7 +57,8 @@ def files_in(*folders: str) -> list[Path]:
 
 
 def _written_by_tools(path: Path) -> bool:
-    return any(part == "__pycache__" or part.endswith(".egg-info") for part in path.relative_to(ROOT).parts)
+    names = {"__pycache__", ".handshaker", ".hypothesis"}
+    return any(part in names or part.endswith(".egg-info") for part in path.relative_to(ROOT).parts)
 
 
 def name_of(path: Path) -> str:
