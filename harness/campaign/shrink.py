@@ -28,7 +28,7 @@ __all__ = ["confirm", "judge_once", "shrink", "trace_of"]
 
 _SHRINK_S: Final = 10.0
 _FRESH_TRIES_MAX: Final = 150
-_FATAL_TRIES_MAX: Final = 25
+_FATAL_TRIES_MAX: Final = 80
 _HISTORY_TRIES_MAX: Final = 40
 _BETWEEN_TRIES: Final = Limits(cpu_seconds=1.0)
 
