@@ -11,11 +11,12 @@ from typing import Any, Final
 
 from handshaker.harness import codec
 from handshaker.harness.errors import did_you_mean
+from handshaker.harness.transports import CONCURRENCIES, FORMS, TRANSPORTS
 
-__all__ = ["ACTIONS", "EFFECTS", "EXCEPTIONS", "POINTS", "Case", "Fault", "Script", "Step", "show_bytes"]
+__all__ = ["ACTIONS", "ACTS", "EFFECTS", "EXCEPTIONS", "POINTS", "Act", "Case", "Fault", "Script", "Step", "show_bytes"]
 
 ACTIONS: Final = {
-    "send": "send a segment of bytes",
+    "send": "send a segment of bytes, or one datagram",
     "expect": "wait until `size` bytes of reply have arrived in all, at most `seconds`",
     "pause": "stay silent for `seconds`",
     "half-close": "end the sending direction (FIN); go on reading",
@@ -24,6 +25,18 @@ ACTIONS: Final = {
     "stop-reading": "stop taking reply bytes; the handler's send buffer fills after `size` more bytes",
     "resume-reading": "take reply bytes again",
 }
+
+ACTS: Final = {
+    "serve": "run serve_forever() in a thread of its own",
+    "handle": "call handle_request() once, with a server timeout of `seconds` (0: the server's own)",
+    "play": "let `peer` connect and play its Script, and wait until its connection is over",
+    "begin": "let `peer` connect and play its Script, and do not wait for what the server does",
+    "shutdown": "call shutdown(), from another thread than the serving one",
+    "close": "call server_close()",
+    "enter": "enter the server's context manager",
+    "exit": "leave the server's context manager",
+}
+"""What the owner of a server does with it; a Case without acts is the usual life: serve all peers, shut down, close."""
 
 EXCEPTIONS: Final = (
     "ValueError", "OSError", "TimeoutError", "ConnectionResetError", "BrokenPipeError",
@@ -37,7 +50,14 @@ POINTS: Final[dict[str, tuple[str, ...]]] = {
     "handle_error": EXCEPTIONS,
     "recv": ("short", "TimeoutError", "ConnectionResetError", "OSError"),
     "send": ("short", "TimeoutError", "ConnectionResetError", "BrokenPipeError", "OSError"),
+    "deliver": ("lost", "twice", "late"),
+    "server_bind": ("OSError",),
+    "server_activate": ("OSError",),
+    "service_actions": EXCEPTIONS,
+    "thread.start": ("RuntimeError",),
+    "fork": ("OSError",),
 }
+"""Where a Fault strikes, and what it can do there. `deliver` is a datagram on its way to the server."""
 
 EFFECTS: Final = tuple(sorted({effect for effects in POINTS.values() for effect in effects}))
 
@@ -92,15 +112,21 @@ class Step:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Script:
-    """The ordered Steps of one peer, which connects first. The first `early` Steps are played before it is accepted."""
+    """The ordered Steps of one peer, which connects first. The first `early` Steps are played before it is accepted.
+
+    `form` is the form of the peer's address, out of `transports.FORMS`.
+    """
 
     steps: tuple[Step, ...] = ()
     early: int = 0
+    form: str = ""
 
     def __post_init__(self) -> None:
         _require(self.steps, Step, "steps")
         if not 0 <= self.early <= len(self.steps):
             raise ValueError(f"early must lie between 0 and {len(self.steps)}, the number of steps; found {self.early}")
+        if self.form not in FORMS:
+            raise ValueError(f"unknown form {self.form!r} of an address; {did_you_mean(self.form, FORMS)}")
 
     @property
     def payload(self) -> bytes:
@@ -111,7 +137,31 @@ class Script:
         steps = [repr(step) for step in self.steps]
         if self.early:
             steps.insert(self.early, "(accepted)")
-        return "connect, " + ", ".join(steps) if steps else "connect"
+        connect = f"connect ({self.form})" if self.form else "connect"
+        return ", ".join([connect, *steps])
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Act:
+    """One action of the server's owner. `peer` belongs to play and begin, `seconds` to handle."""
+
+    action: str
+    peer: int = 0
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.action not in ACTS:
+            raise ValueError(f"unknown act {self.action!r}; {did_you_mean(self.action, ACTS)}")
+        if self.peer < 0 or not 0 <= self.seconds < 1e9:
+            raise ValueError(f"peer and seconds of {self.action!r} must not be negative or endless")
+
+    def __repr__(self) -> str:
+        told = {
+            "play": str(self.peer),
+            "begin": str(self.peer),
+            "handle": f"{self.seconds:g} s" if self.seconds else "",
+        }
+        return f"{self.action}({told.get(self.action, '')})"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -138,15 +188,31 @@ class Fault:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Case:
-    """The Scripts of all peers, served one after another, and the Faults: everything needed to run it again."""
+    """The Scripts of all peers, the Faults and the owner's acts: everything needed to run it again.
+
+    On a plain server streams are served one after another, datagrams in turns: the first of each peer, the second of
+    each peer, and so on. A threading or forking server has all its peers at once.
+    """
 
     scripts: tuple[Script, ...] = ()
     faults: tuple[Fault, ...] = ()
     transport: str = "tcp"
+    concurrency: str = "plain"
+    owner: tuple[Act, ...] = ()
 
     def __post_init__(self) -> None:
         _require(self.scripts, Script, "scripts")
         _require(self.faults, Fault, "faults")
+        _require(self.owner, Act, "owner")
+        if self.transport not in TRANSPORTS:
+            raise ValueError(f"unknown transport {self.transport!r}; {did_you_mean(self.transport, TRANSPORTS)}")
+        if self.concurrency not in CONCURRENCIES:
+            raise ValueError(
+                f"unknown concurrency {self.concurrency!r}; {did_you_mean(self.concurrency, CONCURRENCIES)}"
+            )
+        for act in self.owner:
+            if act.action in ("play", "begin") and act.peer >= len(self.scripts):
+                raise ValueError(f"{act!r} names a peer that has no script; there are {len(self.scripts)}")
 
     @property
     def digest(self) -> str:
@@ -154,6 +220,9 @@ class Case:
         return codec.digest(self)
 
     def __repr__(self) -> str:
-        parts = [f"peer {number}: {script!r}" for number, script in enumerate(self.scripts)]
+        parts = [] if self.transport == "tcp" else [self.transport]
+        parts += [] if self.concurrency == "plain" else [self.concurrency]
+        parts += [f"peer {number}: {script!r}" for number, script in enumerate(self.scripts)]
         parts += [f"fault {fault!r}" for fault in self.faults]
+        parts += [f"owner: {', '.join(map(repr, self.owner))}"] if self.owner else []
         return f"Case({'; '.join(parts)})"

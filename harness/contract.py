@@ -54,7 +54,8 @@ BUFFERED_WRITER: Final = ("write", "writelines", "flush", "writable", "close", "
 class Contract:
     """What is known and declared about one target, so that only what it can break is judged.
 
-    `kind` is base, stream or datagram. `overrides` names the framework methods (of handler or server) that are
+    `kind` is base, stream or datagram; `transport` and `concurrency` say how it is served; what the server class says
+    about packets, threads and children follows. `overrides` names the framework methods (of handler or server) that are
     not the standard library's; rows that only such an override can break are skipped otherwise. `timeout` is the
     handler's declared timeout in seconds. `allowed_exceptions` are qualified names, subclasses included.
     """
@@ -68,3 +69,9 @@ class Contract:
     stateless: bool = False
     allowed_exceptions: tuple[str, ...] = ()
     example: bytes = b""
+    transport: str = "tcp"
+    concurrency: str = "plain"
+    max_packet_size: int = 8192
+    block_on_close: bool = True
+    daemon_threads: bool = False
+    max_children: int = 40

@@ -160,7 +160,8 @@ def cases(target: Any, *, messages: Any = None, server: Any = None, factory: Any
 @st.composite
 def _hosted(draw: st.DrawFn, strategy: st.SearchStrategy[Case], bench: Workbench) -> HostedCase:
     case = draw(strategy)
-    return HostedCase(case.scripts, case.faults, case.transport, bench)
+    parts = {each.name: getattr(case, each.name) for each in fields(case)}
+    return HostedCase(**parts, bench=bench)
 
 
 def _require_strategy(messages: Any) -> None:
@@ -220,7 +221,7 @@ def _judge(contract: Contract, chosen: tuple[str, ...], excluded: tuple[str, ...
 
 def _block(slug: str, seen: Violation, folded: tuple[str, ...], trace: PlayedTrace, settings: Settings) -> str:
     case = trace.case or Case()
-    plain = Case(case.scripts, case.faults, case.transport)
+    plain = Case(**{each.name: getattr(case, each.name) for each in fields(Case)})
     node = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")[0]
     again = replace(settings, replay=f"pytest {shlex.quote(node)}" if node else "run this test again")
     finding = finding_of(Sighting(slug, seen, plain, folded), again)

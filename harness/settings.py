@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from handshaker.harness.errors import UsageError, did_you_mean
+from handshaker.harness.transports import CONCURRENCIES, TRANSPORTS
 from handshaker.harness.verdict import Level
 
 __all__ = ["FAIL_ON", "NETWORKS", "PHASES", "PLAYING", "Settings"]
@@ -22,7 +23,9 @@ class Settings:
     """One campaign. Times are in seconds; None means no limit.
 
     `loader` names where the target comes from when it is not the text `target` itself: a pytest module and the name of
-    the test in it. `messages` names a Hypothesis strategy of bytes. `example` is one plain exchange the handler knows.
+    the test in it. `transport`, `concurrency` and `implementation` are `""` where they are to be detected;
+    `concurrency` may be `all`. `messages` names a Hypothesis strategy of bytes. `example` is one plain exchange the
+    handler knows.
     """
 
     target: str
@@ -36,6 +39,9 @@ class Settings:
     max_failures: int = 10
     phases: tuple[str, ...] = PHASES
     network: str = "auto"
+    transport: str = ""
+    concurrency: str = ""
+    implementation: str = ""
     invariants: tuple[str, ...] = ("*",)
     exclude_invariants: tuple[str, ...] = ()
     allowed_exceptions: tuple[str, ...] = ()
@@ -54,12 +60,13 @@ class Settings:
         for value, allowed, option in (
             (self.network, NETWORKS, "network"),
             (self.fail_on, FAIL_ON, "fail-on"),
+            (self.transport, ("", *TRANSPORTS), "transport"),
+            (self.concurrency, ("", *CONCURRENCIES, "all"), "concurrency"),
             *((phase, PHASES, "phases") for phase in self.phases),
         ):
             if value not in allowed:
-                raise UsageError(
-                    f"{option}: {value!r} is not one of {', '.join(allowed)}; {did_you_mean(value, allowed)}"
-                )
+                names = ", ".join(filter(None, allowed))
+                raise UsageError(f"{option}: {value!r} is not one of {names}; {did_you_mean(value, allowed)}")
         if self.max_examples < 0 or self.max_failures < 1:
             raise UsageError("max-examples must be 0 or more, and max-failures 1 or more")
         for seconds, option in (
@@ -86,7 +93,8 @@ class Settings:
     def declarations(self) -> dict[str, Any]:
         """What a saved finding must remember so that it can be played again."""
         names = (
-            "server", "factory", "loader", "allowed_exceptions", "stateless", "example", "messages", "cwd", "reset",
+            "server", "factory", "transport", "concurrency", "implementation", "loader", "allowed_exceptions",
+            "stateless", "example", "messages", "cwd", "reset",
         )  # fmt: skip
         kept = {name: getattr(self, name) for name in names}
         kept["network"] = self.network.removeprefix("auto")

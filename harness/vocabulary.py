@@ -3,25 +3,21 @@
 While a Case runs, an event is two entries in a flat list: *what* and *payload*. *What* is the tuple
 `(kind, connection, *fields)`: small, hashable, and all that an invariant about structure may look at; two runs with
 equal *whats* have equal verdicts. *Payload* holds what differs from run to run: bytes, messages, line numbers.
-A connection is the number of its peer in the Case; -1 means the server as a whole.
+A connection is the number of its peer in the Case, or of the request when requests are datagrams; -1 means the server as
+a whole.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+from handshaker.harness.vocabularies.concurrency import CONCURRENCY
+from handshaker.harness.vocabularies.datagrams import DATAGRAMS
+from handshaker.harness.vocabularies.kind import RAISED as _RAISED
+from handshaker.harness.vocabularies.kind import Kind
+from handshaker.harness.vocabularies.owner import OWNER
+
 __all__ = ["HOOKS", "KINDS", "SERVER_HOOKS", "Kind"]
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """One kind of Event: its source, the names of its structural fields, the name of its payload, and one sentence."""
-
-    source: str
-    fields: tuple[str, ...]
-    payload: str
-    sentence: str
 
 
 HOOKS: Final = ("setup", "handle", "finish")
@@ -29,8 +25,6 @@ SERVER_HOOKS: Final = (
     "get_request", "verify_request", "process_request", "finish_request",
     "handle_error", "shutdown_request", "close_request",
 )  # fmt: skip
-
-_RAISED = ("lineage", "injected", "frame")
 
 KINDS: Final[dict[str, Kind]] = {
     # the peers
@@ -131,4 +125,7 @@ KINDS: Final[dict[str, Kind]] = {
     "probe.hung": Kind("probe", ("where",), "stack",
                        "handling one request did not end in time; `where` is the innermost frame of the user's code"),
     "probe.side-effect": Kind("probe", ("action",), "detail", "the handler touched the world outside its connection"),
+    **DATAGRAMS,
+    **CONCURRENCY,
+    **OWNER,
 }  # fmt: skip

@@ -8,7 +8,7 @@ a verb for, raw bytes can lose any byte. A Case whose literal data is over 8 KiB
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 from hypothesis import strategies as st
@@ -28,7 +28,7 @@ _WAITING: Final = ("expect", "pause", "stop-reading")
 
 def express(case: Case) -> tuple[tuple[Choice, ...], st.SearchStrategy[Case]]:
     """The choices that draw *case*, and the strategy that they belong to: hand both to `minimise`."""
-    case = Case(tuple(map(_without_empty_repeats, case.scripts)), case.faults, case.transport)
+    case = replace(case, scripts=tuple(map(_without_empty_repeats, case.scripts)))
     extent = _extent(case)
     source = _ToldSource(_answers(case))
     _draw_case(source, extent)

@@ -12,6 +12,7 @@ The others (relation "") are Cases in their own right: the same bytes with anoth
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from handshaker.harness.case import Case, Script, Step
@@ -53,7 +54,7 @@ def two_pieces(case: Case) -> list[tuple[str, Case]]:
 
 
 def _with_scripts(case: Case, scripts: tuple[Script, ...]) -> Case:
-    return Case(scripts, case.faults, case.transport)
+    return replace(case, scripts=scripts)
 
 
 def _is_plain(script: Script) -> bool:

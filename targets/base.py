@@ -78,6 +78,7 @@ class TargetDescription:
     plain: bytes = b""
     hosted: str = ""
     beside: bool = False
+    concurrency: str = "plain"
     remarks: tuple[str, ...] = ()
 
     def owns(self, filename: str) -> bool:

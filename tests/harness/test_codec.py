@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handshaker.harness import codec
-from handshaker.harness.case import ACTIONS, POINTS, Case, Fault, Script, Step
+from handshaker.harness.case import ACTIONS, ACTS, POINTS, Act, Case, Fault, Script, Step
 from handshaker.harness.errors import CaseFileError, UsageError
 from handshaker.harness.trace import Event, Header, Trace
+from handshaker.harness.transports import CONCURRENCIES, FORMS, TRANSPORTS
 from handshaker.harness.verdict import Confirmation, Finding, Level, Reach, Violation
 
 words = st.text(max_size=8)
@@ -32,11 +33,31 @@ steps = st.builds(
     seconds=st.floats(0, 1e6),
     size=st.integers(0, 10**9),
 )
+
+
+def acts(peers: int) -> st.SearchStrategy[Act]:
+    """Acts that a Case with so many peers may hold."""
+    named = sorted(ACTS) if peers else sorted(set(ACTS) - {"play", "begin"})
+    return st.builds(Act, st.sampled_from(named), st.integers(0, max(peers - 1, 0)), st.floats(0, 1e6))
+
+
 scripts = st.lists(steps, max_size=4).flatmap(
-    lambda chosen: st.builds(Script, st.just(tuple(chosen)), st.integers(0, len(chosen)))
+    lambda chosen: st.builds(
+        Script, st.just(tuple(chosen)), st.integers(0, len(chosen)), st.sampled_from(sorted(FORMS))
+    )
 )
 faults = st.sampled_from([(point, effect) for point in POINTS for effect in POINTS[point]]).flatmap(
     lambda pair: st.builds(Fault, st.just(pair[0]), st.just(pair[1]), st.integers(1, 99))
+)
+cases = st.integers(0, 2).flatmap(
+    lambda peers: st.builds(
+        Case,
+        st.lists(scripts, min_size=peers, max_size=peers).map(tuple),
+        st.lists(faults, max_size=3).map(tuple),
+        st.sampled_from(sorted(TRANSPORTS)),
+        st.sampled_from(sorted(CONCURRENCIES)),
+        st.lists(acts(peers), max_size=3).map(tuple),
+    )
 )
 events = st.builds(
     Event,
@@ -51,6 +72,8 @@ MADE_BY_HAND = {
     Step: steps,
     Script: scripts,
     Fault: faults,
+    Act: acts(3),
+    Case: cases,
     Event: events,
     str: words,
     float: st.floats(allow_nan=False),
@@ -192,7 +215,11 @@ def test_case_documents_can_be_read_by_people():
 
 def test_documents_are_plain_ascii():
     """A document survives every editor and every locale: bytes above 127 and signs are written as escapes."""
-    text = codec.dumps(Case((Script((Step("send", bytes(range(256))),)),), transport="ü"))
+    text = codec.dumps(
+        Case(
+            (Script((Step("send", bytes(range(256))),)),),
+        )
+    )
     assert text.isascii()
     assert codec.loads(Case, text, where="here").scripts[0].payload == bytes(range(256))
 

@@ -1,0 +1,37 @@
+"""The owner of a server: what it does with the server object, and what the server's own methods do in answer."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from handshaker.harness.vocabularies.kind import RAISED, Kind
+
+__all__ = ["OWNER"]
+
+
+def _method(name: str) -> dict[str, Kind]:
+    return {
+        f"{name}.enter": Kind("server", (), "", f"{name}() is entered"),
+        f"{name}.leave": Kind("server", (), "", f"{name}() returns"),
+        f"{name}.raise": Kind("server", RAISED, "message", f"{name}() raises"),
+    }
+
+
+OWNER: Final[dict[str, Kind]] = {
+    "owner.enter": Kind("owner", ("act", "nth"), "", "the owner begins the act with this number"),
+    "owner.leave": Kind("owner", ("act", "nth", "seconds"), "", "the act is over, after so many seconds (to a tenth)"),
+    "owner.raise": Kind("owner", ("act", "nth", *RAISED), "message", "the act raises"),
+    "owner.blocked": Kind("owner", ("act", "nth"), "stacks", "the act has not returned when the bound was reached"),
+    **_method("server_bind"),
+    **_method("server_activate"),
+    **_method("server_close"),
+    **_method("serve_forever"),
+    **_method("handle_request"),
+    **_method("handle_timeout"),
+    **_method("service_actions"),
+    "server.turned": Kind("server", ("turns",), "", "turns of the serving loop while nothing was there to do, in tens"),
+    "server.listener": Kind("probe", ("moment", "open", "serving"), "",
+                            "at this moment (constructed, closed, exited) whether the listening socket is open and the loop runs"),
+    "server.fileno": Kind("probe", ("moment", "fileno"), "", "what fileno() says: open, closed (-1) or raises"),
+    "server.address-free": Kind("probe", ("free",), "", "whether the address can be bound again after server_close()"),
+}  # fmt: skip
