@@ -75,6 +75,7 @@ class Summary:
 def declared(exhibit: Exhibit) -> list[str]:
     """The options that say what the exhibit and its twin have declared."""
     options = ["--stateless"] if exhibit.stateless else []
+    options += [] if exhibit.case_limit_s == 1.0 else ["--case-limit", f"{exhibit.case_limit_s:g}s"]
     for name in exhibit.allowed:
         options += ["--allow-exception", name]
     if exhibit.example:

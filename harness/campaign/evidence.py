@@ -49,9 +49,15 @@ class Evidence:
             return None
         return replace(codec.decode(Sighting, heard[-1]["sighting"], where="a worker's message"), phase=sighting.phase)
 
-    def count(self, sighting: Sighting, network: str = "", *, enough: int = CONFIRMATIONS) -> int:
-        """In how many of CONFIRMATIONS fresh processes *sighting* shows; it stops at *enough*."""
-        more = {"network": network} if network else {}
+    def count(
+        self, sighting: Sighting, network: str = "", *, enough: int = CONFIRMATIONS, briefly: bool = False
+    ) -> int:
+        """In how many of CONFIRMATIONS fresh processes *sighting* shows; it stops at *enough*.
+
+        A hang is watched only *briefly* where it has been watched to the limit on another network.
+        """
+        more: dict[str, Any] = {"network": network} if network else {}
+        more["briefly"] = briefly
         asked = {"sighting": codec.encode(sighting), "times": confirmations(sighting), "enough": enough}
         heard = self._ask("confirm", self._limits, **asked, **more)
         return int(heard[-1]["seen"]) if heard else 0
@@ -62,7 +68,7 @@ class Evidence:
         It is nondeterministic when it does not show every time where it was found.
         """
         for each in ("memory", "loopback") if network == "memory" else ("loopback",):
-            seen, played = self.count(sighting, each), confirmations(sighting)
+            seen, played = self.count(sighting, each, briefly=each != network), confirmations(sighting)
             if self.interrupted:
                 return finding
             finding = finding.with_confirmation(Confirmation(each, seen, played))

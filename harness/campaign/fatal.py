@@ -59,7 +59,7 @@ def sent_bytes(case: Case) -> int:
 
 def quick_limits(case_limit_s: float) -> Limits:
     """When a Case that looks like one that hung is passed over."""
-    return Limits(cpu_seconds=min(case_limit_s, max(0.05, case_limit_s / 20)), silent_seconds=max(2.0, case_limit_s))
+    return Limits(cpu_seconds=min(case_limit_s, max(0.02, case_limit_s / 20)), silent_seconds=max(2.0, case_limit_s))
 
 
 def fatal(result: Any, case: Case) -> Sighting:

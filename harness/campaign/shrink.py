@@ -221,10 +221,11 @@ def _smaller(history: tuple[Case, ...], violates: Callable[[tuple[Case, ...]], b
 def confirm(context: Any, arguments: dict[str, Any]) -> Iterator[_Message]:
     """The task: play the minimal Case in `times` fresh processes and count how often the finding shows.
 
-    It stops when it was seen `enough` times.
+    It stops when it was seen `enough` times; one that hangs is watched `briefly` where it was watched long before.
     """
     sighting = codec.decode(Sighting, arguments["sighting"], where="sighting")
-    fresh, start = _Fresh(context, arguments, sighting, sure=True), _start(sighting)
+    fresh = _Fresh(context, arguments, sighting, sure=not arguments.get("briefly", False))
+    start = _start(sighting)
     seen = played = 0
     while played < arguments["times"] and seen < arguments.get("enough", arguments["times"]):
         context.mark(6, played)

@@ -111,8 +111,9 @@ class _Call:
     def _wait(self) -> int:
         started = time.monotonic()
         watchdog = Watchdog(self._limits, now=started)
+        pause_s = min(POLL_SECONDS, self._limits.cpu_seconds / 2)
         while (status := self._child.reap()) is None:
-            self._child.wait(POLL_SECONDS, *([] if self._answers else [self._reading]))
+            self._child.wait(pause_s, *([] if self._answers else [self._reading]))
             self._read()
             self._page.tick()  # for the supervisor: this process is alive, and minds its own child
             if self._reason:

@@ -21,7 +21,8 @@ _HOME: Final = "handshaker.targets.exhibits"
 class Exhibit:
     """A deliberately bad TARGET, its repaired twin, and what must be declared about both.
 
-    A *fatal* one ends or hangs its process: play it in a worker only.
+    A *fatal* one ends or hangs its process: play it in a worker only. `case_limit_s` is what its author, who knows how
+    long a request may take, would give as `--case-limit`.
     """
 
     slug: str
@@ -32,6 +33,7 @@ class Exhibit:
     allowed: tuple[str, ...] = ()
     example: bytes = b""
     fatal: bool = False
+    case_limit_s: float = 1.0
 
     @property
     def area(self) -> str:
@@ -58,12 +60,13 @@ def _exhibit(
     allowed: tuple[str, ...] = (),
     example: bytes = b"",
     fatal: bool = False,
+    case_limit_s: float = 1.0,
 ) -> Exhibit:
     """The exhibit that stands in the module of the slug's area, in the class that the slug's words spell."""
     area, _, words = slug.partition("/")
     name = "".join(word.capitalize() for word in words.split("-"))
     bad = f"{_HOME}.{area}:{name}"
-    return Exhibit(slug, bad, f"{bad}Repaired", minimum, stateless, allowed, example, fatal)
+    return Exhibit(slug, bad, f"{bad}Repaired", minimum, stateless, allowed, example, fatal, case_limit_s)
 
 
 _ANYBODY: Final = _peer("half-close")
@@ -104,7 +107,7 @@ _ALL: Final = (
     _exhibit("liveness/no-spin", _peer()),
     _exhibit("liveness/timeout-respected", _peer()),
     _exhibit("liveness/process-survives", _peer(b"SHUTDOWN", "half-close"), fatal=True),
-    _exhibit("liveness/no-hang", _peer(b"0a", "half-close"), fatal=True),
+    _exhibit("liveness/no-hang", _peer(b"0a", "half-close"), fatal=True, case_limit_s=0.2),
     _exhibit("liveness/answers-complete-message", _peer(b"hello\n", "half-close"), example=b"hello\n"),
     _exhibit("resources/socket-closed-once", _struck("handle.enter", "ValueError", "half-close")),
     _exhibit("resources/shutdown-before-close", _ANYBODY),
