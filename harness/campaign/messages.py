@@ -8,6 +8,7 @@ from handshaker.harness import codec
 from handshaker.harness.campaign.sighting import Sighting
 
 __all__ = [
+    "MISFIT",
     "PHASE_NUMBERS",
     "VARIANTS",
     "finished",
@@ -22,6 +23,11 @@ __all__ = [
 ]
 
 PHASE_NUMBERS: Final = {"preflight": 1, "regressions": 2, "sweep": 3, "generate": 4, "shrink": 5, "confirm": 6}
+
+MISFIT: Final = (
+    "the handler asks for self.server.{0}, which {1} does not have: such cases are not judged; name the handler's own "
+    "server with --server, or a function that makes it with --factory"
+)
 
 VARIANTS: Final = 16
 """The numbers that a generated Case and its variants take."""

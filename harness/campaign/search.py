@@ -258,6 +258,15 @@ class _Hunt:
             action, detail = self._bench.touched.pop()
             yield messages.remark("side-effect", f"the handler {action}: {detail}")
 
+    def _misfits(self) -> Iterator[_Message]:
+        names = dict.fromkeys(self._bench.misfits)
+        self._bench.misfits.clear()
+        for name in names:
+            text = messages.MISFIT.format(name, self._bench.server_name)
+            if text not in self._asked:
+                self._asked.add(text)
+                yield messages.remark("misfit", text)
+
     def _note(self, case: Case) -> None:
         situations.count(case, self._situations)
         self._recent.append(case)
@@ -269,6 +278,8 @@ class _Hunt:
         recorder = (play or self._bench.run)(case)
         if self._bench.touched:
             yield from self._touched()
+        if self._bench.misfits:
+            yield from self._misfits()
         self._flat = recorder.flat
         self._struck = recorder.struck
         if recorder.stopped_by:

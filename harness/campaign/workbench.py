@@ -23,7 +23,7 @@ from handshaker.harness.settings import Settings
 from handshaker.harness.trace import Trace
 from handshaker.harness.verdict import Outcome
 from handshaker.strategies.family import family, two_pieces
-from handshaker.targets.base import qualified_name
+from handshaker.targets.base import TargetKind, qualified_name
 from handshaker.targets.instrument import hosting_failure, latest_birth
 
 __all__ = ["CORNERED", "Workbench", "left_open", "outcome", "resolve"]
@@ -31,6 +31,7 @@ __all__ = ["CORNERED", "Workbench", "left_open", "outcome", "resolve"]
 _QUESTION: Final = "question:"
 CORNERED: Final = 71
 """The exit status of a process that was ended because the handler in it swallows every stop."""
+_HANDLERS: Final = (TargetKind.HANDLER_CLASS, TargetKind.HANDLER_CALLABLE)
 _RAISED: Final = ("init.raise", "setup.raise", "handle.raise", "finish.raise", "server.stopped")
 
 
@@ -54,6 +55,9 @@ class Workbench:
 
     A handler that swallows every stop is ended together with its process; `cornered` is told the Case and its recorder
     before that, so that what it shows is not lost.
+
+    Under a plain server that we chose, a handler that asks for an attribute of some other one breaks nothing: such a
+    Case is not judged, and `misfits` collects the names of what was asked for.
     """
 
     def __init__(
@@ -67,13 +71,15 @@ class Workbench:
     ) -> None:
         self.settings = settings
         self.touched: list[tuple[str, str]] = []
+        self.misfits: list[str] = []
+        self._misfit = False
         self._effects = watch_side_effects(self._touch) if guard else None
         self.target = target
         self.network = network
         self.cornered: Callable[[Case, Any], object] = _nothing
         self._playing = Case()
         self._reset = resolve(settings.reset, "reset") if settings.reset else reset
-        about = target.describe()
+        self._about = about = target.describe()
         self.server_name = about.server
         self.beside = about.beside
         self.contract: Contract = self.target.contract(
@@ -94,10 +100,11 @@ class Workbench:
     def __enter__(self) -> Self:
         self.stage.__enter__()
         self._unstoppable, RUN.unstoppable = RUN.unstoppable, self._corner
+        RUN.witness = self._witness
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        RUN.unstoppable = self._unstoppable
+        RUN.unstoppable, RUN.witness = self._unstoppable, None
         self.stage.__exit__(*exc_info)
 
     def _corner(self) -> None:
@@ -109,6 +116,7 @@ class Workbench:
     def run(self, case: Case) -> Any:
         """Play *case* on a fresh server, after the user's `reset`, and return the recorder."""
         self._playing = case
+        self._misfit = False
         if self._reset is not None:
             self._clear_state(self._reset)
         if self._effects is None:
@@ -152,10 +160,21 @@ class Workbench:
         except Exception as error:
             raise self.target.preflight_error(error) from error
         finally:
-            RUN.witness = None
+            RUN.witness = self._witness
         for failure in failures:
             raise self.target.preflight_error(failure)
         return recorder
+
+    @property
+    def _witness(self) -> Callable[[BaseException], None] | None:
+        told = self._about
+        chosen = self.settings.server or self.settings.factory or told.kind not in _HANDLERS
+        return self._note_misfit if not chosen and told.server.startswith("socketserver:") else None
+
+    def _note_misfit(self, error: BaseException) -> None:
+        if isinstance(error, AttributeError) and error.name and hosting_failure(error):
+            self._misfit = True
+            self.misfits.append(error.name)
 
     @property
     def learnt(self) -> str:
@@ -169,7 +188,9 @@ class Workbench:
         return [] if self.judge.screen(recorder.flat) else self.judged(recorder, case)
 
     def judged(self, recorder: Any, case: Case) -> list[Sighting]:
-        """What a recorded run of *case* violates, primary causes only."""
+        """What a recorded run of *case*, the last one that was played, violates: primary causes only."""
+        if self._misfit:
+            return []
         trace = recorder.trace(self.stage.header)
         return [
             Sighting(verdict.invariant, violation, case, folded)
@@ -187,6 +208,8 @@ class Workbench:
         if outcome(first, last_only=alone) == outcome(self.run(variant).flat, last_only=alone):
             return []
         family = Family(relation, self.play(base), self.play(base), self.play(variant))
+        if self._misfit:
+            return []
         if relation == "segmentation" and self._drifts(family, base):
             return []
         verdicts = self.judge.judge_family(family)

@@ -261,6 +261,17 @@ def test_state_is_a_question_until_the_handler_is_declared_stateless(write):
     assert ready.trace.replies[-1] != ready.contrast_trace.replies[-1]
 
 
+def test_an_attribute_of_another_server_is_no_finding(write):
+    """What a handler asks of a server that was chosen for it may be missing there: that is said, and is no finding."""
+    asks = handler(
+        'if line[:1] == b"\\xff" and self.rfile.readline(9)[:1].isdigit():',
+        "    self.wfile.write(self.server.greeting)", "self.wfile.write(line)",
+    )  # fmt: skip
+    campaign = Conducted(write(asks), "subject.py:Subject", max_examples=30)
+    assert "handler/no-uncaught-exception" not in campaign.slugs
+    assert "self.server.greeting" in " ".join(remark.text for remark in campaign.all(Remark))
+
+
 def test_a_declared_exception_is_no_finding(write):
     """What the handler raises on purpose is accepted by name, and nothing else is."""
     folder = write(BOOM)
