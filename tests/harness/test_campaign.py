@@ -267,7 +267,7 @@ def test_an_attribute_of_another_server_is_no_finding(write):
         'if line[:1] == b"\\xff" and self.rfile.readline(9)[:1].isdigit():',
         "    self.wfile.write(self.server.greeting)", "self.wfile.write(line)",
     )  # fmt: skip
-    campaign = Conducted(write(asks), "subject.py:Subject", max_examples=30)
+    campaign = Conducted(write(asks), "subject.py:Subject", max_examples=300)
     assert "handler/no-uncaught-exception" not in campaign.slugs
     assert "self.server.greeting" in " ".join(remark.text for remark in campaign.all(Remark))
 
