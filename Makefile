@@ -6,12 +6,13 @@ VENV = .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
-.PHONY: help demo test lint types imports unit bench clean
+.PHONY: help demo test lint types imports unit docs bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo     set everything up, then find bugs in real handlers"
 	@echo "make test     set everything up, then pass the tests: lint, types, imports, unit"
+	@echo "make docs     write the pages of docs/ that come from the tables of the code"
 	@echo "make bench    set everything up, then measure"
 	@echo "make clean    remove everything that was built or cached"
 
@@ -32,6 +33,9 @@ imports: $(READY)
 
 unit: $(READY)
 	$(BIN)/python -m pytest -n 2
+
+docs: $(READY)
+	HANDSHAKER_GOLDEN=write $(BIN)/python -m pytest -q tests/harness/test_documentation.py -k up_to_date
 
 bench: $(READY)
 	$(BIN)/python benchmarks/run_all.py

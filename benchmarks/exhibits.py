@@ -8,7 +8,8 @@ is among the findings, so that none of the others explains it. *Minimum reached*
 than the one in `targets/exhibits/table.py`. The seconds are wall time from the command to the minimal finding, with
 start-up: with several jobs, or on a busy machine, they say more about the others; the CPU time of the whole run stands
 beside them. With `--twins N` the repaired twins are tested instead, in campaigns with one seed after another, until N
-cases of each have been played. Exits 1 when anything is missing or flagged.
+cases of each have been played: 2,000 at most with a thread, and 300 with a process for each request. Exits 1 when
+anything is missing or flagged.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ from typing import Any
 import campaigns
 import rounds
 
+from handshaker.harness.campaign.combinations import SAMPLES
 from handshaker.harness.campaign.reduce import measure
 from handshaker.harness.case import Case
+from handshaker.harness.verdict import Finding
 from handshaker.targets.exhibits.table import EXHIBITS, Exhibit
 
 GOAL_S = 2.0
@@ -34,6 +37,7 @@ QUICK = 2
 TWIN_EXAMPLES = 4_000
 RELATIVES = 5  # fewer than a generated Case has on the average
 TWIN_SEEDS_MAX = 1_000
+TWIN_CASES = {"threading": 2_000, "forking": 300}
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,8 @@ class Summary:
 def declared(exhibit: Exhibit) -> list[str]:
     """The options that say what the exhibit and its twin have declared."""
     options = ["--stateless"] if exhibit.stateless else []
+    for name, value in exhibit.hosting.items():
+        options += [f"--{name}", value]
     options += [] if exhibit.case_limit_s == 1.0 else ["--case-limit", f"{exhibit.case_limit_s:g}s"]
     for name in exhibit.allowed:
         options += ["--allow-exception", name]
@@ -97,17 +103,24 @@ def look_for(exhibit: Exhibit, seed: int, more: Sequence[str]) -> Seen:
     others = tuple(sorted({notice.finding.invariant for _, notice in told.ready} - {exhibit.slug}))
     for at, notice in told.ready:
         if notice.finding.invariant == exhibit.slug:
-            # what a relation was shown with is compared with its contrast: that is the smallest Case of the two
-            return Seen(seed, notice.finding.contrast or notice.finding.case, at, told.cpu_s, others)
+            return Seen(seed, subject(notice.finding), at, told.cpu_s, others)
     return Seen(seed, None, told.seconds, told.cpu_s, others)
+
+
+def subject(finding: Finding) -> Case:
+    """The Case that was made small: of a relation the one that is compared with, but not of peers at the same time."""
+    if finding.contrast is None or finding.invariant == "relation/concurrent-isolation":
+        return finding.case
+    return finding.contrast
 
 
 def clear_twin(exhibit: Exhibit, cases: int) -> tuple[int, list[str]]:
     """How many Cases of the repaired twin were played, and what it was flagged for, with the seed."""
-    played = 0
+    concurrency = exhibit.hosting["concurrency"]
+    cases, played = min(cases, TWIN_CASES.get(concurrency, cases)), 0
     for seed in range(1, TWIN_SEEDS_MAX):
-        examples = str(min(TWIN_EXAMPLES, 1 + (cases - played) // RELATIVES))
-        options = ["--seed", str(seed), "--max-examples", examples, *declared(exhibit)]
+        examples = min(TWIN_EXAMPLES, SAMPLES[concurrency] * (1 + (cases - played) // RELATIVES))
+        options = ["--seed", str(seed), "--max-examples", str(examples), *declared(exhibit)]
         try:
             told = campaigns.run(exhibit.repaired, options)
         except RuntimeError as error:

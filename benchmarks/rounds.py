@@ -71,6 +71,14 @@ def cpu_us(once: Callable[[], object], times: int) -> float:
     return (time.process_time() - start) / times * 1e6
 
 
+def wall_us(once: Callable[[], object], times: int) -> float:
+    """Microseconds on the wall for one call, averaged over *times* of them: for work that several processes share."""
+    start = time.perf_counter()
+    for _ in range(times):
+        once()
+    return (time.perf_counter() - start) / times * 1e6
+
+
 def medians(rounds: int, **paths: Callable[[], float]) -> dict[str, float]:
     """The median of what each path says, each asked once a round, in turn."""
     said: dict[str, list[float]] = {name: [] for name in paths}

@@ -16,7 +16,7 @@ from pathlib import Path
 import rounds
 
 HERE = Path(__file__).parent
-SCRIPTS = ("lifecycles", "drawing", "given", "first_finding", "memory", "exhibits", "twins", "peers")
+SCRIPTS = ("lifecycles", "transports", "drawing", "given", "first_finding", "memory", "exhibits", "twins", "peers")
 TWIN_CASES = "100000"
 
 

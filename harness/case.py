@@ -46,7 +46,7 @@ EXCEPTIONS: Final = (
 POINTS: Final[dict[str, tuple[str, ...]]] = {
     **{f"{hook}.{edge}": EXCEPTIONS for hook in ("setup", "handle", "finish") for edge in ("enter", "leave")},
     "verify_request": ("false", *EXCEPTIONS),
-    "get_request": EXCEPTIONS,
+    "get_request": (*EXCEPTIONS, "exhausted"),
     "handle_error": EXCEPTIONS,
     "recv": ("short", "TimeoutError", "ConnectionResetError", "OSError"),
     "send": ("short", "TimeoutError", "ConnectionResetError", "BrokenPipeError", "OSError"),
@@ -222,7 +222,10 @@ class Case:
     def __repr__(self) -> str:
         parts = [] if self.transport == "tcp" else [self.transport]
         parts += [] if self.concurrency == "plain" else [self.concurrency]
-        parts += [f"peer {number}: {script!r}" for number, script in enumerate(self.scripts)]
+        told = [repr(script) for script in self.scripts]
+        if TRANSPORTS[self.transport].datagram:  # who sends datagrams does not connect
+            told = [text.removeprefix("connect").lstrip(", ") or "nothing" for text in told]
+        parts += [f"peer {number}: {script}" for number, script in enumerate(told)]
         parts += [f"fault {fault!r}" for fault in self.faults]
         parts += [f"owner: {', '.join(map(repr, self.owner))}"] if self.owner else []
         return f"Case({'; '.join(parts)})"

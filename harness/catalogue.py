@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 import handshaker.harness.judge  # noqa: F401 - registers all invariants
-from handshaker.harness.case import POINTS
+from handshaker.harness.case import ACTS, POINTS
 from handshaker.harness.invariants.base import REGISTRY, Invariant, by_slug
+from handshaker.harness.transports import TRANSPORTS
 from handshaker.reports.base import REPORTS
 
 __all__ = ["LISTS", "explain_row"]
@@ -32,11 +33,23 @@ def _faults() -> Iterator[str]:
         yield f"{point:16} {', '.join(effects)}"
 
 
+def _transports() -> Iterator[str]:
+    for row in TRANSPORTS.values():
+        yield f"{row.name:16} {row.sentence}"
+
+
+def _acts() -> Iterator[str]:
+    for name, sentence in ACTS.items():
+        yield f"{name:16} {sentence}"
+
+
 LISTS: Final[dict[str, Callable[[], Iterator[str]]]] = {
     "invariants": _invariants,
     "targets": _targets,
     "reports": lambda: iter(REPORTS.names()),
     "faults": _faults,
+    "transports": _transports,
+    "acts": _acts,
 }
 
 

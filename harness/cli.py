@@ -16,13 +16,14 @@ from typing import Any
 import click
 
 from handshaker import __version__
-from handshaker.harness.campaign.conduct import Campaign
+from handshaker.harness.campaign.combinations import Combinations
 from handshaker.harness.campaign.once import Steps, play_once, replay_finding
 from handshaker.harness.catalogue import LISTS, explain_row
 from handshaker.harness.config import read_config
 from handshaker.harness.errors import TargetError, UsageError
-from handshaker.harness.options import duration, escaped_bytes
+from handshaker.harness.options import duration, escaped_bytes, plain_target
 from handshaker.harness.settings import FAIL_ON, NETWORKS, PHASES, Settings
+from handshaker.harness.transports import CONCURRENCIES, TRANSPORTS
 from handshaker.reports.base import open_reports
 
 __all__ = ["cli", "explain", "list_", "main", "play", "replay", "run"]
@@ -33,7 +34,7 @@ _CONFIGURABLE: dict[str, type] = {
     "server": str, "factory": str, "seed": int, "max_examples": int, "max_time": str, "max_failures": int,
     "phases": tuple, "network": str, "invariants": tuple, "exclude_invariants": tuple, "allow_exception": tuple,
     "stateless": bool, "example": str, "messages": str, "reset": str, "cwd": str, "import_limit": str,
-    "case_limit": str, "fail_on": str,
+    "case_limit": str, "fail_on": str, "transport": tuple, "concurrency": str, "implementation": str,
 }  # fmt: skip
 
 
@@ -42,6 +43,8 @@ def _hosting(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed((
         click.option("--server", default="", help="Server class to host the handler under, as module:Class."),
         click.option("--factory", default="", help="Callable that returns a server, as module:callable."),
+        click.option("--implementation", default="",
+                     help="Module that offers the names of socketserver, when the handler is built on another one."),
         click.option("--network", type=click.Choice(NETWORKS), default="auto", show_default=True,
                      help="auto: memory, and loopback when the handler needs a kernel object."),
         click.option("--cwd", default="", help="Working folder of the handler. Default: a fresh empty one."),
@@ -62,6 +65,18 @@ def cli() -> None:
 @cli.command()
 @click.argument("target")
 @_hosting
+@click.option(
+    "--transport",
+    multiple=True,
+    type=click.Choice([*TRANSPORTS, "all"]),
+    help="Serve over this transport (repeat). Default: what the handler or its server is written for.",
+)
+@click.option(
+    "--concurrency",
+    default="",
+    type=click.Choice(["", *CONCURRENCIES, "all"]),
+    help="How the server shares its time. Default: plain, and then a sample of what the server is written as.",
+)
 @click.option("--seed", type=int, default=0, help="Seed of the generated traffic. Default: a new one, printed.")
 @click.option("--max-examples", type=int, default=1_000, show_default=True, help="Generated base cases.")
 @click.option("--max-time", default="", help="Upper bound, such as 30s or 10m. Default: none; the budget is in cases.")
@@ -89,7 +104,7 @@ def run(context: click.Context, /, target: str, **options: Any) -> None:
     settings = _settings(target, options)
     reporter = open_reports(options["report"] or ("terminal",), folder=options["report_dir"])
     try:
-        code = Campaign(settings, reporter.on).run()
+        code = Combinations(settings, tuple(options["transport"]), reporter.on).run()
     finally:
         reporter.close()
     context.exit(code)
@@ -108,9 +123,11 @@ def _with_config(context: click.Context, options: dict[str, Any]) -> dict[str, A
 
 def _settings(target: str, options: dict[str, Any]) -> Settings:
     return Settings(
-        target=target,
+        target=plain_target(target),
         server=options["server"],
         factory=options["factory"],
+        implementation=options["implementation"],
+        concurrency=options["concurrency"],
         seed=options["seed"],
         max_examples=options["max_examples"],
         max_time_s=duration(options["max_time"], "--max-time") if options["max_time"] else None,
@@ -155,7 +172,9 @@ class _OrderedSteps(click.Command):
 @cli.command(cls=_OrderedSteps)
 @click.argument("target")
 @_hosting
-@click.option("--send", multiple=True, help=r"Send one segment, with escapes: 'GET / HTTP/1.0\r\n\r\n'.")
+@click.option(
+    "--send", multiple=True, help=r"Send one segment, or one datagram, with escapes: 'GET / HTTP/1.0\r\n\r\n'."
+)
 @click.option("--pause", multiple=True, help="Stay silent for so long, such as 30s (virtual time).")
 @click.option("--expect", multiple=True, type=int, help="Wait until so many bytes of reply have arrived.")
 @click.option("--half-close", count=True, help="End the sending direction.")
@@ -165,12 +184,26 @@ class _OrderedSteps(click.Command):
 @click.option("--resume-reading", count=True, help="Take reply bytes again.")
 @click.option("--peer", count=True, help="The following steps belong to the next peer.")
 @click.option("--fault", "faults", multiple=True, help="Inject POINT=EFFECT[@NTH]; see `handshaker list faults`.")
+@click.option(
+    "--act", "acts", multiple=True, help="What the server's owner does, in order; see `handshaker list acts`."
+)
+@click.option("--transport", default="", type=click.Choice(["", *TRANSPORTS]), help="Serve over this transport.")
+@click.option(
+    "--concurrency",
+    default="plain",
+    type=click.Choice(list(CONCURRENCIES)),
+    show_default=True,
+    help="How the server shares its time; with threads or processes all peers come at once.",
+)
 @click.pass_context
-def play(context: click.Context, /, target: str, faults: tuple[str, ...], **options: Any) -> None:
+def play(
+    context: click.Context, /, target: str, faults: tuple[str, ...], acts: tuple[str, ...], **options: Any
+) -> None:
     """Play one Case by hand and print its Trace as a timeline."""
-    case = Steps(context.obj, faults).case()
+    case = Steps(context.obj, faults, acts).case()
     settings = Settings(
-        target=target, server=options["server"], factory=options["factory"], network=options["network"],
+        target=plain_target(target), server=options["server"], factory=options["factory"], network=options["network"],
+        implementation=options["implementation"], transport=options["transport"], concurrency=options["concurrency"],
         cwd=options["cwd"], import_limit_s=duration(options["import_limit"], "--import-limit"),
         case_limit_s=duration(options["case_limit"], "--case-limit"),
     )  # fmt: skip
@@ -196,7 +229,7 @@ def explain(invariant: str) -> None:
 @cli.command(name="list")
 @click.argument("what", type=click.Choice(tuple(LISTS)))
 def list_(what: str) -> None:
-    """List invariants, targets, reports or faults."""
+    """List invariants, targets, reports, faults, transports or acts."""
     for line in LISTS[what]():
         click.echo(line)
 

@@ -2,7 +2,13 @@
 
 `LIFECYCLE` is the life of one handler instance as the documentation of `socketserver` and its code tell it
 (Lib/socketserver.py, BaseRequestHandler.__init__): a missing key is an illegal step. `SERVER_PATH` is the same for
-one request on its way through a plain server (Lib/socketserver.py, BaseServer._handle_request_noblock).
+one request on its way through a plain server (Lib/socketserver.py, BaseServer._handle_request_noblock), and
+`CONCURRENT_PATH` for a server with ThreadingMixIn or ForkingMixIn: there everything from finish_request() on happens in
+a thread or a child of its own, process_request() returns meanwhile, the request is shut down whatever happens
+(`finally`), and what is raised last ends that thread or child only.
+
+`SERVER_LIFE` is the life of a server object in the hands of its owner (Lib/socketserver.py, TCPServer.__init__ and
+BaseServer): closing it while it serves is an illegal step.
 """
 
 from __future__ import annotations
@@ -10,7 +16,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["BUFFERED_READER", "BUFFERED_WRITER", "LIFECYCLE", "SERVER_PATH", "Contract"]
+__all__ = [
+    "BUFFERED_READER",
+    "BUFFERED_WRITER",
+    "CONCURRENT_PATH",
+    "LIFECYCLE",
+    "SERVER_LIFE",
+    "SERVER_PATH",
+    "Contract",
+]
 
 LIFECYCLE: Final[dict[str, dict[str, str]]] = {
     "new": {"setup.enter": "setting up"},
@@ -34,6 +48,30 @@ SERVER_PATH: Final[dict[str, dict[str, str]]] = {
     "shutting down": {"close_request.enter": "closing", "shutdown_request.raise": "failed"},
     "closing": {"close_request.leave": "idle", "close_request.raise": "failed"},
     "stopped": {},
+}
+
+CONCURRENT_PATH: Final[dict[str, dict[str, str]]] = {
+    **SERVER_PATH,
+    "reporting": {"handle_error.leave": "finished", "handle_error.raise": "finished"},
+    "shutting down": {"close_request.enter": "closing", "shutdown_request.raise": "idle"},
+    "closing": {"close_request.leave": "idle", "close_request.raise": "idle"},
+}
+
+SERVER_LIFE: Final[dict[str, dict[str, str]]] = {
+    "made": {"server_bind.enter": "binding", "server_close.enter": "closing"},
+    "binding": {"server_bind.leave": "bound", "server_bind.raise": "failed"},
+    "bound": {"server_activate.enter": "activating", "server_close.enter": "closing"},
+    "activating": {"server_activate.leave": "listening", "server_activate.raise": "failed"},
+    "failed": {"server_close.enter": "closing"},
+    "listening": {
+        "serve_forever.enter": "serving",
+        "handle_request.enter": "serving one",
+        "server_close.enter": "closing",
+    },
+    "serving": {"serve_forever.leave": "listening", "serve_forever.raise": "listening"},
+    "serving one": {"handle_request.leave": "listening", "handle_request.raise": "listening"},
+    "closing": {"server_close.leave": "closed", "server_close.raise": "closed"},
+    "closed": {"server_close.enter": "closing"},
 }
 
 BUFFERED_READER: Final = (

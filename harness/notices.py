@@ -18,6 +18,7 @@ __all__ = [
     "FindingFixed",
     "FindingReady",
     "FindingSeen",
+    "Matrix",
     "Notice",
     "PhaseFinished",
     "PhaseStarted",
@@ -49,6 +50,7 @@ class CampaignStarted(Notice):
     python: str
     handshaker: str
     invariants: int
+    concurrency: str = "plain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +155,25 @@ class CampaignFinished(Notice):
     verdicts: tuple[tuple[str, int, int, int, int], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Matrix(Notice):
+    """After several campaigns against one target: what was judged under which combination of transport and concurrency.
+
+    `columns` are the combinations; `rows` are (group of invariants, one cell for each column); `skipped` are
+    (combination, reason) pairs; `exit_code` is the one of the whole run.
+    """
+
+    kind: ClassVar[str] = "matrix"
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[str, ...]], ...]
+    skipped: tuple[tuple[str, str], ...] = ()
+    exit_code: int = 0
+
+
 NOTICES: Final[dict[str, type[Notice]]] = {
     cls.kind: cls
     for cls in (
         CampaignStarted, PhaseStarted, Progress, PhaseFinished, FindingSeen, FindingReady, FindingFixed,
-        Question, Remark, CampaignFinished,
+        Question, Remark, CampaignFinished, Matrix,
     )
 }  # fmt: skip

@@ -1,18 +1,19 @@
 """Turning what people type into values.
 
-Durations, escaped bytes, steps, faults. Each error says what to write instead.
+Durations, escaped bytes, steps, faults, acts of a server's owner. Each error says what to write instead.
 """
 
 from __future__ import annotations
 
 import codecs
+import posixpath
 import re
 from typing import Final
 
-from handshaker.harness.case import POINTS, Fault
+from handshaker.harness.case import ACTS, POINTS, Act, Fault
 from handshaker.harness.errors import UsageError, did_you_mean
 
-__all__ = ["duration", "escaped_bytes", "fault"]
+__all__ = ["act", "duration", "escaped_bytes", "fault", "plain_target"]
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 
@@ -49,3 +50,27 @@ def fault(text: str) -> Fault:
         return Fault(point, effect, nth)
     except ValueError as error:
         raise UsageError(f"--fault: {error}") from None
+
+
+def plain_target(text: str) -> str:
+    """TARGET with its path, if it has one, in one spelling: `./server.py:H` and `server.py:H` are one target."""
+    place, colon, attributes = text.rpartition(":") if ".py:" in text else (text, "", "")
+    return f"{posixpath.normpath(place)}{colon}{attributes}" if place.endswith(".py") else text
+
+
+def act(text: str) -> Act:
+    """An Act from its name: `serve`, `play:PEER`, `begin:PEER`, `handle`, `handle:DURATION`, `shutdown`, `close`."""
+    action, given, value = text.strip().partition(":")
+    if action not in ACTS:
+        raise UsageError(f"--act: no act is called {action!r}; {did_you_mean(action, ACTS)}")
+    if action in ("play", "begin"):
+        if not re.fullmatch(r"[0-9]{1,4}", value):
+            raise UsageError(
+                f"--act: {text!r} names no peer; write {action}:0 for the first peer, {action}:1 for the next"
+            )
+        return Act(action, peer=int(value))
+    if action == "handle":
+        return Act(action, seconds=duration(value, "--act handle") if given else 0.0)
+    if given:
+        raise UsageError(f"--act: {action} takes no value; found {value!r}; write {action}")
+    return Act(action)

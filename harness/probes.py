@@ -95,16 +95,8 @@ class _StderrBytes(io.BufferedIOBase):
 
 def _append(text: str) -> None:
     """One event for what is written in one go, however many calls of write() that takes."""
-    recorder = RUN.recorder
-    what = ("probe.stderr", RUN.connection)
-    if recorder is None:
-        return
-    flat = recorder.flat
-    if flat and flat[-2] == what:
-        if len(flat[-1]) < TEXT_MAX:
-            flat[-1] += text[:TEXT_MAX]
-    else:
-        RUN.emit((what, text[:TEXT_MAX]))
+    if RUN.recorder is not None:
+        RUN.recorder.append_text(("probe.stderr", RUN.connection), text, TEXT_MAX)
 
 
 def _said(before: Any) -> Any:
@@ -115,9 +107,9 @@ def _said(before: Any) -> Any:
         if recorder is None:
             before(logger, record)
             return
-        mark = len(recorder.flat), recorder.flat[-1:]
+        mark = recorder.mark()
         before(logger, record)
-        if mark == (len(recorder.flat), recorder.flat[-1:]):
+        if mark == recorder.mark():
             _append(f"{record.levelname}:{record.name}:{record.msg}\n")
         if "_pytest.logging" in sys.modules:
             _cool(record)

@@ -46,12 +46,13 @@ __all__ = [
     "play",
 ]
 
-_AREAS: Final = ("lifecycle", "handler", "io", "liveness", "resources", "server", "relation")
+_AREAS: Final = ("lifecycle", "handler", "io", "datagram", "liveness", "resources", "server", "relation")
 _OF_CAMPAIGNS: Final = frozenset(field.name for field in fields(Settings)) - {
     "target", "server", "factory", "root", "loader", "replay",
 }  # fmt: skip
 _OF_CASES: Final = frozenset({
-    "allowed_exceptions", "example", "exclude_invariants", "invariants", "network", "seed", "stateless",
+    "allowed_exceptions", "concurrency", "example", "exclude_invariants", "invariants", "network", "seed", "stateless",
+    "transport",
 })  # fmt: skip
 _BY_NAME: Final = "handshaker.harness.campaign.loading:DECLARED"
 
@@ -101,8 +102,9 @@ class _Declared:
 
 def _bench(target: Any, server: Any = None, factory: Any = None, reset: Any = None, **declared: Any) -> Workbench:
     _require_object(target)
-    adapter = StdlibTarget(target, text=_text_of(target), server=server, factory=factory)
-    settings = _settings(adapter.text, declared, _OF_CASES)
+    settings = _settings(_text_of(target), declared, _OF_CASES)
+    hosting: dict[str, Any] = {"transport": settings.transport, "concurrency": settings.concurrency or "plain"}
+    adapter = StdlibTarget(target, text=settings.target, server=server, factory=factory, **hosting)
     return Workbench(adapter, settings, settings.network.replace("auto", "memory"), reset=_callable(reset))
 
 
@@ -187,6 +189,7 @@ def play(case: Case, target: Any = None, **options: Any) -> PlayedTrace:
     bench = getattr(case, "bench", None) if target is None else _bench(target, **options)
     if bench is None:
         raise UsageError("play: this Case does not know its target; write handshaker.play(case, MyHandler)")
+    case = bench.hosted(case)
     with bench:
         recorder = bench.run(case)
     trace = recorder.trace(bench.stage.header)
@@ -210,7 +213,15 @@ def assert_holds(trace: Trace, invariants: tuple[str, ...] = ("*",), exclude: tu
         return
     found = primary(judge.verdicts(trace))
     if found:
-        raise InvariantViolated(tuple(_block(v.invariant, seen, folded, trace, settings) for v, seen, folded in found))
+        blocks = tuple(_block(v.invariant, seen, folded, trace, settings) for v, seen, folded in found)
+        raise _violated(found[0][0].invariant)(blocks)
+
+
+@functools.cache
+def _violated(slug: str) -> type[InvariantViolated]:
+    """A class of its own for each invariant: Hypothesis takes failures for different bugs by their class."""
+    name = InvariantViolated.__name__
+    return type(name, (InvariantViolated,), {"__module__": __name__, "__qualname__": name, "slug": slug})
 
 
 @functools.lru_cache(maxsize=64)

@@ -83,7 +83,15 @@ class Trace:
     @property
     def replies(self) -> tuple[bytes, ...]:
         """What each peer received, in the order of the peers."""
-        return tuple(event["reply"] for event in self.events if event.kind == "peer.end")
+        return tuple(event["reply"] for event in self.events if event.kind in ("peer.end", "peer.over"))
+
+    @property
+    def datagrams(self) -> tuple[tuple[bytes, ...], ...]:
+        """The datagrams that each peer received, in the order of the peers; empty where requests are no datagrams."""
+        taken: dict[int, list[bytes]] = {event["peer"]: [] for event in self.events if event.kind == "peer.over"}
+        for event in self.of("peer.reply"):
+            taken.setdefault(event["peer"], []).append(event["data"])
+        return tuple(tuple(taken[peer]) for peer in sorted(taken))
 
     def __repr__(self) -> str:
         return f"Trace({self.header.target or 'target'} on {self.header.network}, {len(self.events)} events)"

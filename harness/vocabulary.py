@@ -16,6 +16,7 @@ from handshaker.harness.vocabularies.datagrams import DATAGRAMS
 from handshaker.harness.vocabularies.kind import RAISED as _RAISED
 from handshaker.harness.vocabularies.kind import Kind
 from handshaker.harness.vocabularies.owner import OWNER
+from handshaker.harness.vocabularies.state import STATE
 
 __all__ = ["HOOKS", "KINDS", "SERVER_HOOKS", "Kind"]
 
@@ -106,7 +107,8 @@ KINDS: Final[dict[str, Kind]] = {
     # the network
     "network.fault": Kind("network", ("point", "effect", "nth"), "", "an injected hardship strikes"),
     "network.stalled": Kind("network", ("operation", "after"), "stacks",
-                            "the handler would block for ever; `after` is the peer's end: open, half-closed, closed, reset; "
+                            "the handler would block for ever; `after` is the peer's end: open, half-closed, closed, reset "
+                            "(or itself: the handler waits for what only it could bring about); "
                             "`stacks` is told where it was found in real time"),
     "network.spinning": Kind("network", ("operation", "after"), "stacks", "the handler repeats an operation that cannot succeed"),
     "network.limit": Kind("network", ("what",), "", "a bound was hit: reply (bytes of reply) or events"),
@@ -121,6 +123,9 @@ KINDS: Final[dict[str, Kind]] = {
     "probe.handler-alive": Kind("probe", ("instance",), "", "the handler instance outlived its request"),
     "probe.interface": Kind("probe", ("file", "class", "lacks"), "",
                             "what rfile or wfile is at handle()'s entry, and which methods of io.BufferedIOBase it lacks"),
+    "probe.defaults": Kind("probe", ("hook", "does"), "detail",
+                           "what this hook of BaseRequestHandler does when nobody overrides it (nothing, touches, returns, "
+                           "raises, missing); told where the base class is not the standard library's, or all its hooks are left to it"),
     "probe.process-gone": Kind("probe", ("status",), "", "the process that the handler runs in ended: exit N or signal NAME"),
     "probe.hung": Kind("probe", ("where",), "stack",
                        "handling one request did not end in time; `where` is the innermost frame of the user's code"),
@@ -128,4 +133,5 @@ KINDS: Final[dict[str, Kind]] = {
     **DATAGRAMS,
     **CONCURRENCY,
     **OWNER,
+    **STATE,
 }  # fmt: skip

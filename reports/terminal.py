@@ -22,6 +22,7 @@ from handshaker.harness.notices import (
     FindingFixed,
     FindingReady,
     FindingSeen,
+    Matrix,
     Notice,
     PhaseFinished,
     PhaseStarted,
@@ -33,6 +34,7 @@ from handshaker.harness.verdict import Finding, Level
 from handshaker.reports.base import STDERR, STDOUT, open_text
 from handshaker.reports.failure import compact_lines, failure_lines, finding_order
 from handshaker.reports.live import LiveLine
+from handshaker.reports.matrix import matrix_lines
 from handshaker.reports.summary import rate, summary_lines
 from handshaker.reports.text import Line, clean, dotted, line, lines_text, plural, rule
 
@@ -96,6 +98,8 @@ class Terminal:
                 self._remarks[notice.text] = None
             case CampaignFinished():
                 self._finish(notice)
+            case Matrix():
+                self._print([(), *matrix_lines(notice, width=self._width)])
 
     def close(self) -> None:
         """Remove the moving line, and print the findings if the campaign never came to its end."""
@@ -109,9 +113,18 @@ class Terminal:
 
     def _start(self, notice: CampaignStarted) -> None:
         self._told = False
+        self._forget()
         self._print(_opening(notice, self._width))
         if self._wants_live:
             self._live = LiveLine(self._stream, color=self._color)
+
+    def _forget(self) -> None:
+        """A further campaign of the same run tells its own findings, and not again what was told before."""
+        self._seen.clear()
+        self._ready.clear()
+        self._fixed = 0
+        self._remarks.clear()
+        self._questions.clear()
 
     def _progress(self, notice: Progress) -> None:
         if self._live:
@@ -199,6 +212,7 @@ def _screen_width() -> int:
 def _opening(notice: CampaignStarted, width: int) -> list[Line]:
     facts = [
         f"{notice.server} server",
+        *([notice.concurrency] if notice.concurrency != "plain" else []),
         f"{notice.network} network",
         notice.transport,
         f"seed {notice.seed}",

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from handshaker.harness.trace import Event, Trace
+from handshaker.harness.vocabularies.datagrams import DATAGRAMS
 from handshaker.harness.vocabulary import KINDS
 from handshaker.reports.text import Line, clean, clip, line, lines_text, show
 
@@ -24,12 +25,13 @@ _INDENT: Final = 2
 
 _USUAL: Final[dict[str, Any]] = {
     "complete": True, "resumes": False, "unread": False, "unplayed": 0, "injected": False, "agrees": True,
-    "met": True, "delta": 0, "peername": True, "inheritable": False,
+    "met": True, "delta": 0, "peername": True, "inheritable": False, "cut": False, "held": "same", "pair": True,
+    "whole": True, "own": True, "file": "standard", "free": True, "itself": True,
 }  # fmt: skip
-_HIDDEN: Final = ("instance", "thread", "lineage", "frame", "attributes")
-_BARE: Final = ("seconds", "operation", "end", "how", "what", "action")
-_SPOKEN: Final = ("via", "by", "after")
-_STYLED: Final = ("raise", "stalled", "spinning", "fault", "stopped", "error", "limit")
+_HIDDEN: Final = ("instance", "thread", "lineage", "frame", "attributes", "empty")
+_BARE: Final = ("seconds", "operation", "end", "how", "what", "action", "fate", "form")
+_SPOKEN: Final = ("via", "by", "after", "to", "peer")
+_STYLED: Final = ("raise", "blocked", "stalled", "spinning", "fault", "stopped", "error", "limit")
 
 
 def timeline_text(trace: Trace, *, color: bool = False, width: int = 100) -> str:
@@ -44,7 +46,7 @@ def timeline_lines(trace: Trace, *, width: int = 100) -> list[Line]:
     for event in trace:
         lane = _lane(event)
         key = (lane, event.connection)
-        if event.kind.endswith((".leave", ".raise")):
+        if event.kind.endswith((".leave", ".raise", ".blocked")):
             depth[key] = max(depth.get(key, 0) - 1, 0)
         drawn.append(_row(event, lane, depth.get(key, 0), width))
         if event.kind.endswith(".enter"):
@@ -67,21 +69,35 @@ def _row(event: Event, lane: str, depth: int, width: int) -> Line:
 
 def _lane(event: Event) -> str:
     name = event.source.partition("#")[0]
-    return name if name in _LANES else _LANES[-1]
+    return "server" if name == "owner" else name if name in _LANES else _LANES[-1]
 
 
 def _style(event: Event) -> str:
     return "must" if event.kind.endswith(_STYLED) else ""
 
 
+_PHASES: Final = {
+    "owner.enter": "",
+    "owner.leave": "done",
+    "owner.raise": "raises",
+    "owner.blocked": "has not returned",
+}
+
+
 def event_text(event: Event, room: int, *, short: bool = False) -> str:
     """What one event says in at most *room* characters: its kind (without its source if *short*) and its details."""
     kind = clean(event.kind)
-    if short:
+    if "act" in event.data:
+        kind = f"owner {clean(event['act'])}() {_PHASES.get(event.kind, event.kind)}".rstrip()
+    elif short:
         kind = kind.removeprefix(f"{_lane(event)}.")
     if event.get("lineage"):
         return clip(f"{kind} {_raised(event)}", room)
-    details = _details(event.data, room - len(kind) - 1)
+    hidden = ("act", "nth", "stacks", "seconds") if event.source == "owner" else ()
+    data = {name: value for name, value in event.data.items() if name not in hidden}
+    details = _details(data, room - len(kind) - 1)
+    if event.kind in _WHOLE and event.get("data") == b"":
+        details += " b''"  # an empty datagram is one all the same
     return clip(f"{kind} {details}".rstrip(), room)
 
 
@@ -109,9 +125,9 @@ def _details(data: Mapping[str, Any], room: int) -> str:
 
 
 def _is_usual(name: str, value: object) -> bool:
-    if name in _USUAL:
-        return bool(value == _USUAL[name])
-    return value is None or value in ("", (), [], b"")
+    if value is None or value in ("", (), [], b""):
+        return True
+    return name in _USUAL and bool(value == _USUAL[name])
 
 
 def _detail(name: str, value: object) -> str:
@@ -123,4 +139,5 @@ def _detail(name: str, value: object) -> str:
     return text if name in _BARE or name in _PAYLOADS else f"{clean(name)}={text}"
 
 
+_WHOLE: Final = frozenset(name for name, kind in DATAGRAMS.items() if kind.payload == "data")
 _PAYLOADS: Final = frozenset(kind.payload for kind in KINDS.values() if kind.payload)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from handshaker.harness.case import Case, Script, Step
+from handshaker.strategies.datagrams import boundary_datagrams
 from handshaker.strategies.plan import Plan
 from handshaker.strategies.scripts import CLOSE, HALF_CLOSE, RESET
 from handshaker.strategies.segments import cut_at, variants
@@ -26,11 +27,13 @@ _OPEN: Final = ()
 
 def boundary_cases(plan: Plan) -> tuple[Case, ...]:
     """The boundary Cases for *plan*; its example (else its first word as a line) stands for a plain message."""
+    if plan.datagram:
+        return boundary_datagrams(plan)
     message = plan.example or plan.words[0] + plan.terminators[0]
     scripts: list[Script] = []
     for part in (_endings, _segments, _silences, _slow_peers, _contents):
         scripts.extend(part(plan, message))
-    return tuple(Case((script,), transport=plan.transport) for script in dict.fromkeys(scripts))
+    return tuple(Case((script,), (), plan.transport, plan.concurrency) for script in dict.fromkeys(scripts))
 
 
 def _script(*steps: Step, early: int = 0) -> Script:

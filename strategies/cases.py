@@ -6,7 +6,7 @@ users and of shrinking; `boundary_cases` needs no randomness at all.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Final
 
@@ -15,32 +15,42 @@ from hypothesis import strategies as st
 from handshaker.harness.case import Case, Fault, Script
 from handshaker.harness.errors import UsageError
 from handshaker.strategies.boundary import boundary_cases
+from handshaker.strategies.datagrams import draw_datagrams
 from handshaker.strategies.drawing import Choice, FastSource, HypothesisSource, PooledMessage, Source
 from handshaker.strategies.family import family
 from handshaker.strategies.faults import draw_fault
+from handshaker.strategies.owner import draw_owner
 from handshaker.strategies.plan import CONTENTS, ENDINGS, Plan, swarm
 from handshaker.strategies.scripts import draw_script
 
 __all__ = ["CONTENTS", "ENDINGS", "FastDriver", "Plan", "boundary_cases", "cases", "draw_case", "family", "swarm"]
 
 
+_OWNED_ONCE_IN: Final = 16  # a Case with an owner costs as much as a thousand in memory
 _FIRST_STAYS: Final = (False, *(True,) * 7)
 
 
 def draw_case(source: Source, plan: Plan) -> Case:
-    """One Case; the simplest is a single peer that sends nothing and half-closes, with no faults."""
-    scripts = [draw_script(source, plan)]
+    """One Case; the simplest is a single peer that sends nothing and half-closes, with no faults.
+
+    Where datagrams are sent, it sends one of no bytes.
+    """
+    draw_peer = draw_datagrams if plan.datagram else draw_script
+    scripts = [draw_peer(source, plan)]
     if plan.max_peers > 1 and source.chance(4, plan.crowds):
-        scripts = _crowd(source, plan, scripts)
+        scripts = _crowd(source, plan, scripts, draw_peer)
     faults: Sequence[Fault] = ()
     if plan.faults and source.chance(2, bool(plan.fault_options.likely)):
         faults = source.slots(draw_fault, 2, plan.fault_options)
-    return Case(tuple(scripts), tuple(faults), plan.transport)
+    owner = draw_owner(source, len(scripts)) if plan.owned and source.chance(_OWNED_ONCE_IN) else ()
+    return Case(tuple(scripts), tuple(faults), plan.transport, plan.concurrency, owner)
 
 
-def _crowd(source: Source, plan: Plan, first: list[Script]) -> list[Script]:
+def _crowd(
+    source: Source, plan: Plan, first: list[Script], draw_peer: Callable[[Source, Plan], Script]
+) -> list[Script]:
     """The *first* peer and others after it; the first may stay away, so that any one of them can remain alone."""
-    others = source.slots(draw_script, plan.max_peers - 1, plan)
+    others = source.slots(draw_peer, plan.max_peers - 1, plan)
     return first + others if source.pick(_FIRST_STAYS) or not others else others
 
 

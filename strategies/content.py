@@ -15,7 +15,7 @@ from handshaker.harness.case import Step
 from handshaker.strategies.drawing import Source
 from handshaker.strategies.plan import Plan
 
-__all__ = ["Payload", "damage", "draw_content"]
+__all__ = ["Payload", "damage", "draw_content", "longest"]
 
 Payload = bytes | tuple[Step, ...]
 
@@ -86,8 +86,15 @@ def _claim(source: Source, true: int) -> int:
     return {"one more": true + 1, "one less": max(true - 1, 0), "none": 0, "negative": -1, "huge": 0x7FFF_FFFF}[lie]
 
 
+def longest(unit: bytes, size: int) -> Step:
+    """One send of at least *size* bytes, *unit* over and over."""
+    return Step("send", unit, -(-size // len(unit)))
+
+
 def _long(source: Source, plan: Plan) -> Payload:
-    """A word, one short unit very often, a terminator."""
+    """A word, one short unit very often, a terminator; where datagrams are sent, one of a size that matters."""
+    if plan.datagram:
+        return (Step("send", *_sized(source, plan)),)
     unit = source.pick(_UNITS) if source.flag() else source.blob(1, _UNIT_MAX)
     count = max(source.small(1, plan.max_bytes) // len(unit), 1)
     if any(end and end in unit for end in plan.terminators):
@@ -95,6 +102,12 @@ def _long(source: Source, plan: Plan) -> Payload:
     head = source.pick(plan.words) + b" " if source.flag() else b""
     tail = source.pick(plan.terminators)
     return tuple(Step("send", part, times) for part, times in ((head, 1), (unit, count), (tail, 1)) if part)
+
+
+def _sized(source: Source, plan: Plan) -> tuple[bytes, int]:
+    """A short unit, and how often it makes one of the sizes at the borders."""
+    unit = source.pick(_UNITS) if source.flag() else source.blob(1, _UNIT_MAX)
+    return unit, max(source.pick(plan.sizes) // len(unit), 1)
 
 
 def _message(source: Source, plan: Plan) -> Payload:

@@ -13,9 +13,11 @@ from typing import Any, Final, TypeVar
 
 from hypothesis import strategies as st
 
-from handshaker.harness.case import ACTIONS, Case, Fault, Script, Step
+from handshaker.harness.case import ACTIONS, Act, Case, Fault, Script, Step
 from handshaker.harness.errors import HarnessBug
+from handshaker.harness.transports import TRANSPORTS
 from handshaker.strategies.drawing import Choice, HypothesisSource, Options, Source, as_choice
+from handshaker.strategies.owner import sensible, within
 from handshaker.strategies.scripts import CLOSE, HALF_CLOSE, RESET
 
 __all__ = ["express"]
@@ -37,7 +39,10 @@ def express(case: Case) -> tuple[tuple[Choice, ...], st.SearchStrategy[Case]]:
 
 @dataclass(frozen=True, slots=True)
 class _Extent:
-    """The bounds of a Case: how many records of each kind it has, and which values they hold."""
+    """The bounds of a Case: how many records of each kind it has, and which values they hold.
+
+    `case` is itself, for what stays as it is: how it is served.
+    """
 
     scripts: int
     steps: int
@@ -52,7 +57,18 @@ class _Extent:
     total: int
     seconds: tuple[float, ...]
     size: int
-    transport: str
+    forms: tuple[str, ...]
+    case: Case
+
+    @property
+    def acts(self) -> tuple[str, ...]:
+        """What the owner of the server does in this Case."""
+        return tuple(dict.fromkeys(act.action for act in self.case.owner))
+
+    @property
+    def waits(self) -> tuple[float, ...]:
+        """How long it lets handle_request() wait."""
+        return tuple(sorted({act.seconds for act in self.case.owner if act.action == "handle"}))
 
 
 def _extent(case: Case) -> _Extent:
@@ -60,6 +76,8 @@ def _extent(case: Case) -> _Extent:
     inner = {step.action for script in case.scripts for step in _parted(script)[0]}
     last = {_parted(script)[1] for script in case.scripts}
     lengths = [len(step.data) for step in steps if step.action == "send"]
+    datagram = TRANSPORTS[case.transport].datagram
+    usual = (None,) if datagram else (HALF_CLOSE, None)
     return _Extent(
         scripts=len(case.scripts),
         steps=max((len(_parted(script)[0]) for script in case.scripts), default=0),
@@ -68,13 +86,14 @@ def _extent(case: Case) -> _Extent:
         kinds=tuple(dict.fromkeys(Fault(fault.point, fault.effect) for fault in case.faults)),
         nth=max((fault.nth for fault in case.faults), default=1),
         actions=("send", *(action for action in ACTIONS if action in inner and action != "send")),
-        endings=(HALF_CLOSE, None, *(ending for ending in (CLOSE, RESET) if ending in last)),
-        least=min((1, *lengths)),
+        endings=(*usual, *(ending for ending in (HALF_CLOSE, CLOSE, RESET) if ending in last and ending not in usual)),
+        least=0 if datagram else min((1, *lengths)),
         most=max((1, *lengths)),
         total=max((1, *(_told_total(step) for step in steps))),
         seconds=tuple(sorted({0.0, *(step.seconds for step in steps)})),
         size=max((step.size for step in steps), default=0),
-        transport=case.transport,
+        forms=tuple(dict.fromkeys(("", *(script.form for script in case.scripts)))),
+        case=case,
     )
 
 
@@ -86,7 +105,10 @@ def _neighbours(draw: st.DrawFn, extent: _Extent) -> Case:
 def _draw_case(source: Source, extent: _Extent) -> Case:
     scripts = source.slots(_draw_script, extent.scripts, extent)
     faults = source.slots(_draw_fault, extent.faults, extent)
-    return Case(tuple(scripts), tuple(faults), extent.transport)
+    owner = within(source.slots(_draw_act, len(extent.case.owner), extent), len(scripts))
+    if sensible(extent.case.owner) == extent.case.owner:
+        owner = sensible(owner)
+    return replace(extent.case, scripts=tuple(scripts), faults=tuple(faults), owner=owner)
 
 
 def _draw_script(source: Source, extent: _Extent) -> Script:
@@ -99,7 +121,8 @@ def _draw_script(source: Source, extent: _Extent) -> Script:
     ending = source.pick(extent.endings)
     if ending is not None:
         steps.append(ending)
-    return Script(tuple(steps), min(source.integer(0, extent.early), len(steps)))
+    early = min(source.integer(0, extent.early), len(steps))
+    return Script(tuple(steps), early, source.pick(extent.forms))
 
 
 def _joined(first: Step, second: Step) -> Step:
@@ -112,14 +135,14 @@ def _joined(first: Step, second: Step) -> Step:
 
 def _send(unit: bytes, total: int) -> Step:
     """*unit* so often that it makes about *total* bytes: a shorter unit still gives a payload of that size."""
-    return Step("send", unit, max(total // max(len(unit), 1), 1))
+    return Step("send", unit, max(total // len(unit), 1) if unit else 1)
 
 
 def _without_empty_repeats(script: Script) -> Script:
     """The same with no bytes sent once where no bytes, or bytes no times, are sent."""
     empty = Step("send")
     steps = (empty if step.action == "send" and not (step.data and step.repeat) else step for step in script.steps)
-    return Script(tuple(steps), script.early)
+    return replace(script, steps=tuple(steps))
 
 
 def _told_total(step: Step) -> int:
@@ -148,6 +171,13 @@ def _draw_fault(source: Source, extent: _Extent) -> Fault:
     return Fault(kind.point, kind.effect, source.integer(1, extent.nth))
 
 
+def _draw_act(source: Source, extent: _Extent) -> Act:
+    action = source.pick(extent.acts)
+    if action in ("play", "begin"):
+        return Act(action, peer=source.integer(0, max(extent.scripts - 1, 0)))
+    return Act(action, seconds=source.pick(extent.waits) if action == "handle" else 0.0)
+
+
 def _answers(case: Case) -> Iterator[object]:
     """What `_draw_case` must be told, in its order, to draw *case*; slots are told how many there are."""
     yield len(case.scripts)
@@ -162,9 +192,17 @@ def _answers(case: Case) -> Iterator[object]:
                 yield from (step.seconds, step.size)
         yield ending
         yield script.early
+        yield script.form
     yield len(case.faults)
     for fault in case.faults:
         yield from (Fault(fault.point, fault.effect), fault.nth)
+    yield len(case.owner)
+    for act in case.owner:
+        yield act.action
+        if act.action in ("play", "begin"):
+            yield act.peer
+        elif act.action == "handle":
+            yield act.seconds
 
 
 class _ToldSource:

@@ -6,6 +6,7 @@ A relative with a relation feeds the relation invariants, so it exists only wher
   open: after a close, how much of a reply still arrives depends on when the handler writes, not on what it read.
 - *repeatability*: the last peer comes a second time.
 - *isolation*: another peer comes first.
+- *truncation* (datagrams): the same with another last byte among those that the server lets through.
 
 The others (relation "") are Cases in their own right: the same bytes with another ending.
 """
@@ -16,6 +17,8 @@ from dataclasses import replace
 from typing import Final
 
 from handshaker.harness.case import Case, Script, Step
+from handshaker.harness.transports import TRANSPORTS
+from handshaker.strategies.datagrams import related_datagrams
 from handshaker.strategies.scripts import CLOSE, HALF_CLOSE, RESET
 from handshaker.strategies.segments import variants
 
@@ -29,10 +32,17 @@ _SHORT_BYTES: Final = 64
 _OTHER: Final = Script((Step("send", b"handshaker\n"), HALF_CLOSE))
 
 
-def family(case: Case, other: Script | None = None) -> list[tuple[str, Case]]:
-    """At most eight relatives of *case*, as (relation, Case); *other* is the peer that comes first for isolation."""
-    if case.faults or not case.scripts:
+def family(case: Case, other: Script | None = None, packet_bytes: int = 8_192) -> list[tuple[str, Case]]:
+    """At most eight relatives of *case*, as (relation, Case); *other* is the peer that comes first for isolation.
+
+    Datagrams are cut to *packet_bytes* by the server.
+    """
+    if TRANSPORTS[case.transport].datagram and not case.owner:
+        return related_datagrams(case, other, packet_bytes)
+    if case.faults or case.owner or not case.scripts:
         return []
+    if case.concurrency != "plain":
+        return _beside_others(case)
     relatives = [("", variant) for variant in _other_endings(case)]
     if all(_is_plain(script) for script in case.scripts):
         relatives += [("segmentation", variant) for variant in _other_segmentations(case)]
@@ -42,9 +52,18 @@ def family(case: Case, other: Script | None = None) -> list[tuple[str, Case]]:
     return relatives[:_FAMILY_MAX]
 
 
+def _beside_others(case: Case) -> list[tuple[str, Case]]:
+    """Peers at the same time have no before and after, and cost a thread or a child each: one other cut will do."""
+    if len(case.scripts) > 1 or not _is_plain(case.scripts[0]):
+        return []
+    return [("segmentation", variant) for variant in _other_segmentations(case)[:1]]
+
+
 def two_pieces(case: Case) -> list[tuple[str, Case]]:
     """The simplest relatives for segmentation: the only peer's only segment, if it is short, cut once anywhere."""
     script = case.scripts[0] if len(case.scripts) == 1 and not case.faults else Script()
+    if TRANSPORTS[case.transport].datagram or case.owner:
+        return []
     if not _is_plain(script) or [step.action for step in script.steps].count("send") != 1:
         return []
     payload, rest = script.steps[0].payload, script.steps[1:]

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from handshaker.harness.case import POINTS, Fault
+from handshaker.harness.transports import TRANSPORTS
 from handshaker.strategies.drawing import Options, Source
 
-__all__ = ["ALL_FAULTS", "FaultKind", "draw_fault", "sweep_faults"]
+__all__ = ["ALL_FAULTS", "FaultKind", "draw_fault", "faults_of", "sweep_faults"]
 
 FaultKind = tuple[str, str]
 
@@ -24,6 +25,18 @@ _FAULTS: Final[dict[tuple[str, str, int], Fault]] = {
 def sweep_faults() -> Iterator[FaultKind]:
     """Every (point, effect), in the order of `POINTS`; count `nth` up from 1 until the fault no longer strikes."""
     return ((point, effect) for point, effects in POINTS.items() for effect in effects)
+
+
+def faults_of(transport: str) -> tuple[FaultKind, ...]:
+    """The kinds of fault that can strike a plain server of *transport* that is driven turn by turn.
+
+    Only datagrams are delivered one by one, and the server's own methods are recorded in a house only.
+    """
+    never = _APART if TRANSPORTS[transport].datagram else (*_APART, "deliver")
+    return tuple(kind for kind in sweep_faults() if kind[0] not in never)
+
+
+_APART: Final = ("server_bind", "server_activate", "service_actions", "thread.start", "fork")
 
 
 ALL_FAULTS: Final[tuple[FaultKind, ...]] = tuple(sweep_faults())

@@ -17,6 +17,7 @@ from random import Random
 from typing import Final
 
 from handshaker.harness.errors import UsageError, did_you_mean
+from handshaker.harness.transports import TRANSPORTS
 from handshaker.strategies.dictionary import Dictionary
 from handshaker.strategies.drawing import Options
 from handshaker.strategies.faults import FaultKind
@@ -46,6 +47,7 @@ _SEPARATORS: Final = (b" ", b" ", b" ", b":", b"=", b",", b": ", b"\t", b"/", b"
 _TERMINATORS: Final = (b"\n", b"\r\n", b"", b"\0", b"\r", b"\n\n", b"\r\n\r\n")
 _LENGTH_FORMATS: Final = (">H", ">I", "<I", "B")
 _SWARM_FAULTS_MAX: Final = 4
+_DATAGRAM_BYTES_MAX: Final = 65_507
 _STRUCT_FIELD: Final = re.compile(r"(\d*)([bBhHiIlLqQnN])")
 
 
@@ -65,9 +67,10 @@ class Plan:
 
     `example` is a message that the target understands; `timeout` is the handler's own, in seconds. `messages` says
     that the user has a strategy for messages: then only these, whole and damaged, are sent. `faults` are the enabled
-    (point, effect) pairs; none by default. `max_bytes` bounds one long payload. `contents` and `endings` are names
-    out of CONTENTS and ENDINGS. `swarm` narrows what the fast driver draws, and nothing else. Raises UsageError for a
-    name or a number that cannot be used.
+    (point, effect) pairs; none by default. `max_bytes` bounds one long payload of a stream; `packet_bytes` is what the
+    server cuts datagrams to. `owned` says that the server's own methods are worth trying: then its owner acts in some
+    Cases. `contents` and `endings` are names out of CONTENTS and ENDINGS. `swarm` narrows what the
+    fast driver draws, and nothing else. Raises UsageError for a name or a number that cannot be used.
     """
 
     dictionary: Dictionary = field(default_factory=Dictionary)
@@ -77,9 +80,12 @@ class Plan:
     faults: tuple[FaultKind, ...] = ()
     max_peers: int = 3
     transport: str = "tcp"
+    concurrency: str = "plain"
+    owned: bool = False
     contents: tuple[str, ...] = tuple(CONTENTS)
     endings: tuple[str, ...] = tuple(ENDINGS)
     max_bytes: int = 262_144
+    packet_bytes: int = 8_192
     swarm: Swarm | None = None
 
     def __post_init__(self) -> None:
@@ -91,8 +97,9 @@ class Plan:
             raise UsageError(
                 f"contents={self.contents!r}, endings={self.endings!r} leave nothing to draw; name one of each"
             )
-        if self.max_peers < 1 or self.max_bytes < 1:
-            raise UsageError(f"max_peers={self.max_peers}, max_bytes={self.max_bytes}: both must be at least 1")
+        if self.max_peers < 1 or self.max_bytes < 1 or self.packet_bytes < 1:
+            told = f"max_peers={self.max_peers}, max_bytes={self.max_bytes}, packet_bytes={self.packet_bytes}"
+            raise UsageError(f"{told}: all must be at least 1")
 
     @functools.cached_property
     def possible_contents(self) -> tuple[str, ...]:
@@ -123,6 +130,17 @@ class Plan:
     def crowds(self) -> bool:
         """Whether the fast driver draws several peers at all."""
         return self.swarm is None or self.swarm.crowds
+
+    @property
+    def datagram(self) -> bool:
+        """Whether peers send datagrams."""
+        return TRANSPORTS[self.transport].datagram
+
+    @functools.cached_property
+    def sizes(self) -> tuple[int, ...]:
+        """The sizes of datagrams that are tried: around the one to which they are cut, and the longest of UDP."""
+        sizes = (1, self.packet_bytes - 1, self.packet_bytes, self.packet_bytes + 1, 9_000, _DATAGRAM_BYTES_MAX)
+        return tuple(dict.fromkeys(size for size in sizes if 0 < size <= _DATAGRAM_BYTES_MAX))
 
     @functools.cached_property
     def words(self) -> tuple[bytes, ...]:

@@ -30,12 +30,13 @@ __all__ = [
     "qualified_name",
 ]
 
-Address = tuple[str, int]
+Address = Any
+"""What a socket of the server's transport is bound to: (host, port), a 4-tuple, a path."""
 Handler = Callable[..., Any]
 HandlerWrapper = Callable[[Handler], Handler]
 ServerMaker = Callable[[Address], socketserver.TCPServer]
 
-LOOPBACK: Final[Address] = ("127.0.0.1", 0)
+LOOPBACK: Final = ("127.0.0.1", 0)
 
 _INSTALLED: Final = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 
@@ -58,8 +59,10 @@ class TargetDescription:
     `handler_kind` is base, stream or datagram. `overrides` names the framework methods that are not socketserver's
     own. `timeout` is in seconds. `home` is the path prefix of the user's code; `where` is the `file:line` of the
     handler's handle(). `plain` is a message that the handler is known to understand (or `b""`). `hosted` says under
-    which server the handler lives and why; `beside` says that the server as it was written serves peers beside each
-    other, in threads or processes; `remarks` are the sentences that a user should read once.
+    which server the handler lives and why; `concurrency` is how that server shares its time, `written` how the one does
+    that the user wrote; `beside` says that the server as it was written serves peers beside each other, in threads or
+    processes; `own_path` that the server may look at the file of its Unix socket; `remarks` are the sentences that a
+    user should read once.
     """
 
     text: str
@@ -79,6 +82,8 @@ class TargetDescription:
     hosted: str = ""
     beside: bool = False
     concurrency: str = "plain"
+    written: str = "plain"
+    own_path: bool = False
     remarks: tuple[str, ...] = ()
 
     def owns(self, filename: str) -> bool:
@@ -109,7 +114,7 @@ class Target(Protocol):
         """A function that makes a fresh server, with its handler wrapped, for an address: for each Case once."""
 
     def new_server(self, wrap: HandlerWrapper, address: Address) -> socketserver.TCPServer:
-        """One fresh server at *address*, bound and listening, with its handler wrapped."""
+        """One fresh server at *address*, bound and (for streams) listening, with its handler wrapped."""
 
     def learn(self, handler_class: type) -> None:
         """Take note of the class of the handler that was really made; an opaque callable does not tell it before."""

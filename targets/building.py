@@ -2,16 +2,14 @@
 
 What a constructor wants is read off the names of its parameters: an address, a host, a port, a handler. A parameter
 without a default that has none of these names cannot be supplied by anybody but the user, who then writes a factory.
-In this version a server takes its peers one after another, so threading and forking servers are hosted as their plain
-equivalents.
+What has come into being is made to fit (`shaping`): a server of another family than was asked for moves into a socket
+of its own.
 """
 
 from __future__ import annotations
 
-import functools
 import inspect
 import socket
-import socketserver
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,16 +17,22 @@ from socketserver import TCPServer
 from typing import Any, Final, cast
 
 from handshaker.harness.errors import TargetError
-from handshaker.targets.base import Address, Handler, qualified_name
+from handshaker.harness.places import remove_socket_file
+from handshaker.targets.base import LOOPBACK, Address, Handler, qualified_name
+from handshaker.targets.bases import server_bases
 from handshaker.targets.detect import words_of
+from handshaker.targets.shaping import plain
 
-__all__ = ["Argument", "Call", "activate", "clone", "plain", "plain_reason", "plan", "settle"]
+__all__ = ["Argument", "Call", "activate", "clone", "plan", "settle"]
 
 _ROLES: Final = {
     **dict.fromkeys(("address", "addr", "sockaddr", "endpoint"), "address"),
     **dict.fromkeys(("host", "hostname", "ip", "interface"), "host"),
     "port": "port",
 }
+_PATHS: Final = {"path", "file", "filename", "name", "uds"}
+_UNIX: Final = {"socket", "sock", "unix", "uds"}
+"""A path is the server's own when its name says so, as in `socket_path`; `root_path` is not."""
 _NOT_OURS: Final = {
     "allow",
     "reuse",
@@ -43,9 +47,6 @@ _NOT_OURS: Final = {
     "public",
 }
 _HANDLER: Final = {"requesthandlerclass", "requesthandler", "handlerclass", "handler"}
-_MIXINS: Final = tuple(
-    getattr(socketserver, name) for name in ("ThreadingMixIn", "ForkingMixIn") if hasattr(socketserver, name)
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +70,14 @@ class Call:
         """The parameters that only the author can supply."""
         return tuple(argument.name for argument in self.arguments if not argument.role)
 
+    def takes(self, *roles: str) -> bool:
+        """Whether an argument with one of these roles is passed in this call."""
+        return any(argument.role in roles for argument in self.arguments)
+
     @property
     def takes_handler(self) -> bool:
         """Whether a handler is passed in this call."""
-        return any(argument.role == "handler" for argument in self.arguments)
+        return self.takes("handler")
 
     def bind(self, handler: Handler | None) -> Callable[[Address], Any]:
         """This call as a function of the address alone; the usual signature costs nothing more than itself."""
@@ -86,10 +91,21 @@ class Call:
         """What the function returns, given *address* and *handler*. Raises TargetError when something is missing."""
         if self.missing:
             raise TargetError(_cannot_supply(self.function, self.missing))
-        supply = {"address": address, "host": address[0], "port": address[1], "handler": handler}
+        if self.takes("path") and isinstance(address, tuple):
+            raise TargetError(_no_path(self.function))
+        # Who asks for a host and a port is given these; a server that is wanted elsewhere is moved there (`activate`).
+        host, port = address[:2] if isinstance(address, tuple) else LOOPBACK
+        supply = {"address": address, "path": address, "host": host, "port": port, "handler": handler}
         positional = [supply[argument.role] for argument in self.arguments if not argument.keyword]
         named = {argument.name: supply[argument.role] for argument in self.arguments if argument.keyword}
         return self.function(*positional, **named)
+
+
+def _no_path(function: Callable[..., Any]) -> str:
+    return (
+        f"{qualified_name(function)} asks for the path of a Unix socket, so its server cannot be hosted over IP; leave "
+        f"--transport away, or name a server or a function that takes any address (a parameter server_address)"
+    )
 
 
 def _cannot_supply(function: Callable[..., Any], missing: tuple[str, ...]) -> str:
@@ -97,8 +113,8 @@ def _cannot_supply(function: Callable[..., Any], missing: tuple[str, ...]) -> st
     arguments = ", ".join(f"{parameter}=..." for parameter in missing)
     return (
         f"{name} needs {' and '.join(map(repr, missing))}, which handshaker cannot supply; supplied are a server "
-        f"address, a host, a port and a handler, by the names of the parameters; write a function that returns "
-        f"{name.replace(':', '.')}(..., {arguments}) with port 0, and name it with --factory or as TARGET"
+        f"address, a host, a port, a socket path and a handler, by the names of the parameters; write a function that "
+        f"returns {name.replace(':', '.')}(..., {arguments}) with port 0, and name it with --factory or as TARGET"
     )
 
 
@@ -122,7 +138,7 @@ def plan(function: Callable[..., Any], *, with_handler: bool) -> Call:
             found.append(Argument(item.name, "", keyword=skipped or item.kind is item.KEYWORD_ONLY))
         else:
             skipped = True
-    return Call(function, _host_beside_port(found))
+    return Call(function, _path_alone(_host_beside_port(found)))
 
 
 def _usual(*, with_handler: bool) -> tuple[Argument, ...]:
@@ -137,7 +153,16 @@ def _role(name: str) -> str:
     words = words_of(name)
     if not words or _NOT_OURS.intersection(words):
         return ""
+    if words[-1] in _PATHS and _UNIX.intersection(words):
+        return "path"
     return _ROLES.get(words[-1], "")
+
+
+def _path_alone(arguments: tuple[Argument, ...]) -> tuple[Argument, ...]:
+    """What a server needs and calls just a path is where it listens, when it asks for no other address."""
+    if any(argument.role not in ("", "handler") for argument in arguments):
+        return arguments
+    return tuple(replace(item, role="path") if not item.role and item.name == "path" else item for item in arguments)
 
 
 def _host_beside_port(arguments: list[Argument]) -> tuple[Argument, ...]:
@@ -147,46 +172,17 @@ def _host_beside_port(arguments: list[Argument]) -> tuple[Argument, ...]:
     return tuple(replace(item, role="host") if item.role == "address" else item for item in arguments)
 
 
-@functools.cache
-def _inline(mixin: Any) -> Any:
-    # It passes for a class of socketserver, for it adds nothing that is not socketserver's own.
-    content = {"__module__": "socketserver", "process_request": socketserver.BaseServer.process_request}
-    return type(mixin)(f"Plain{mixin.__name__}", (mixin,), content)
+def settle(made: Any, maker: Any, shape: Callable[[Any], Any] = plain) -> TCPServer:
+    """*made*, with the class that *shape* makes of its class; its socket stays as it is.
 
-
-@functools.cache
-def plain(cls: Any) -> Any:
-    """*cls* itself, or for a threading or forking server class its equivalent that serves one peer after another.
-
-    The equivalent has socketserver's plain `process_request` directly before the mixin in its method resolution
-    order, so that overrides in the user's own classes still run.
+    Raises TargetError when what *maker* returned is no server of socketserver.
     """
-    mixins = tuple(_inline(mixin) for mixin in _MIXINS if issubclass(cls, mixin))
-    if not mixins or issubclass(cls, mixins):
-        return cls
-    content = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
-    return type(cls)(cls.__name__, (cls, *mixins), content)
-
-
-def plain_reason(cls: type) -> str:
-    """The remark that belongs to `plain(cls)`; `""` when *cls* is plain already."""
-    found = [mixin.__name__ for mixin in _MIXINS if issubclass(cls, mixin)]
-    if not found:
-        return ""
-    return (
-        f"{qualified_name(cls)} is a {found[0]} server; it is hosted as its plain equivalent, which serves one peer "
-        f"after another, so nothing is said about handlers that run at the same time"
-    )
-
-
-def settle(made: Any, maker: Any) -> TCPServer:
-    """*made* as a plain server. Raises TargetError when what *maker* returned is no server of socketserver."""
-    if not isinstance(made, socketserver.BaseServer):
+    if not isinstance(made, server_bases()):
         raise TargetError(_not_a_server(made, maker))
     server: Any = made
-    cls: Any = type(server)
-    if plain(cls) is not cls:
-        server.__class__ = plain(cls)
+    cls = shape(type(server))
+    if cls is not type(server):
+        server.__class__ = cls
     return cast("TCPServer", server)
 
 
@@ -195,7 +191,7 @@ def _not_a_server(made: Any, maker: Any) -> str:
     if inspect.iscoroutine(made):
         made.close()
     said = f"{name} returned {made!r:.80}, not a server; allowed: an object of a subclass of socketserver.BaseServer"
-    inside = [key for key, value in getattr(made, "__dict__", {}).items() if isinstance(value, socketserver.BaseServer)]
+    inside = [key for key, value in getattr(made, "__dict__", {}).items() if isinstance(value, server_bases())]
     if inside:
         return f"{said}: write a function that returns the `.{inside[0]}` of that object, and name the function"
     if made is None:
@@ -204,14 +200,18 @@ def _not_a_server(made: Any, maker: Any) -> str:
 
 
 def activate(server: TCPServer, address: Address) -> bool:
-    """Bind *server* to *address* and let it listen, as far as it does not already; whether anything was left to do."""
+    """Bind *server* to *address* and let it listen, as far as it does not already; whether anything was left to do.
+
+    A server whose class has another address family than its socket first gets a socket of the right one.
+    """
+    moved = _move(server)
     listener = server.socket
     if getattr(listener, "_closed", False):
         raise TargetError(
             f"{qualified_name(server)} came with its socket closed; return the server before server_close()"
         )
-    bound = listener.getsockname()[1] != 0
-    if bound and listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+    bound = not moved and _is_bound(listener)
+    if bound and (listener.type != socket.SOCK_STREAM or listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)):
         return False
     try:
         if not bound:
@@ -224,13 +224,27 @@ def activate(server: TCPServer, address: Address) -> bool:
     return True
 
 
-def clone(server: TCPServer, address: Address) -> TCPServer:
-    """A fresh server at *address* with the class and the attributes of *server*, and a socket of its own."""
-    cls: Any = type(server)
-    cls = plain(cls)
+def _move(server: Any) -> bool:
+    """Replace the socket of *server* by one of its class's family, if it has another; whether it was replaced."""
+    if server.socket.family == server.address_family:
+        return False
+    remove_socket_file(server.socket)
+    server.socket.close()
+    server.socket = socket.socket(server.address_family, server.socket_type)
+    return True
+
+
+def _is_bound(listener: socket.socket) -> bool:
+    address = listener.getsockname()
+    return bool(address[1] if isinstance(address, tuple) else address)
+
+
+def clone(server: TCPServer, address: Address, shape: Callable[[Any], Any] = plain) -> TCPServer:
+    """A fresh server at *address* with the attributes of *server* and the class that *shape* makes of its class."""
+    cls = shape(type(server))
     fresh: TCPServer = cls.__new__(cls)
     vars(fresh).update(vars(server))
     vars(fresh).update(_BaseServer__is_shut_down=threading.Event(), _BaseServer__shutdown_request=False)
-    fresh.socket = socket.socket(server.address_family, server.socket_type)
+    fresh.socket = socket.socket(fresh.address_family, fresh.socket_type)
     activate(fresh, address)
     return fresh

@@ -7,13 +7,13 @@ well return a server, but it is not offered. A class that does not say how to ha
 from __future__ import annotations
 
 import functools
-import socketserver
 from dataclasses import dataclass
 from types import FunctionType, ModuleType
 from typing import Any
 
 from handshaker.harness.errors import HandshakerError
 from handshaker.targets.base import TargetKind
+from handshaker.targets.bases import handler_bases, server_bases
 from handshaker.targets.detect import declared_kind, kind_of, words_of
 
 __all__ = ["Candidate", "candidates", "imported_candidates"]
@@ -56,7 +56,7 @@ def _is_own(thing: Any, module: ModuleType) -> bool:
 
 
 def _kind(thing: Any) -> TargetKind | None:
-    if not isinstance(thing, (type, FunctionType, functools.partial, socketserver.BaseServer)):
+    if not isinstance(thing, (type, FunctionType, functools.partial, *server_bases())):
         return None
     try:
         kind = kind_of(thing) if not isinstance(thing, FunctionType) else _kind_of_function(thing)
@@ -72,4 +72,4 @@ def _kind_of_function(function: FunctionType) -> TargetKind | None:
 
 
 def _is_base(cls: Any) -> bool:
-    return cls.handle is socketserver.BaseRequestHandler.handle
+    return any(cls.handle is getattr(base, "handle", None) for base in handler_bases())

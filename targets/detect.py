@@ -7,26 +7,32 @@ not supply), and last by its own name.
 
 from __future__ import annotations
 
+import dis
 import functools
 import inspect
 import re
 import socket
-import socketserver
 from collections.abc import Callable
+from types import CodeType
 from typing import Any, Final
 
 from handshaker.harness.errors import TargetError, UsageError
+from handshaker.harness.transports import TRANSPORTS, Transport
 from handshaker.targets.base import TargetKind, qualified_name
+from handshaker.targets.bases import bases, handler_bases, server_bases
 
 __all__ = [
     "HANDLER_METHODS",
+    "MIXIN_METHODS",
     "SERVER_METHODS",
     "declared_kind",
+    "expects_datagrams",
     "handler_class_of",
     "handler_kind",
     "kind_of",
     "overrides",
-    "require_stream",
+    "require_fit",
+    "socket_kind",
     "unwrapped",
     "words_of",
 ]
@@ -35,8 +41,10 @@ HANDLER_METHODS: Final = ("__init__", "setup", "handle", "finish")
 SERVER_METHODS: Final = (
     "finish_request", "process_request", "shutdown_request", "close_request", "handle_error", "verify_request",
     "get_request", "server_bind", "server_activate", "server_close", "serve_forever", "handle_request",
-    "_handle_request_noblock", "service_actions",
+    "_handle_request_noblock", "service_actions", "handle_timeout", "shutdown", "fileno", "__enter__", "__exit__",
 )  # fmt: skip
+MIXIN_METHODS: Final = ("process_request_thread", "collect_children")
+"""What ThreadingMixIn and ForkingMixIn add to a server; looked at only where one of them is in force."""
 
 _ALLOWED: Final = (
     "allowed: a handler class (a subclass of socketserver.BaseRequestHandler), a callable that makes one from "
@@ -53,7 +61,7 @@ def kind_of(thing: Any, text: str = "") -> TargetKind:
     Raises TargetError when it is nothing that can be hosted, UsageError when it is a callable that does not tell.
     """
     name = text or qualified_name(thing)
-    if isinstance(thing, socketserver.BaseServer):
+    if isinstance(thing, server_bases()):
         return TargetKind.SERVER_INSTANCE
     core = unwrapped(thing)
     if isinstance(core, type):
@@ -87,11 +95,11 @@ def _unclear(name: str) -> str:
 
 
 def _kind_of_class(cls: type, name: str, *, bare: bool) -> TargetKind:
-    if issubclass(cls, socketserver.BaseRequestHandler):
+    if issubclass(cls, handler_bases()):
         for hook in ("setup", "handle", "finish"):
             _refuse_async(getattr(cls, hook), f"{name}.{hook}")
         return TargetKind.HANDLER_CLASS if bare else TargetKind.HANDLER_CALLABLE
-    if issubclass(cls, socketserver.BaseServer):
+    if issubclass(cls, server_bases()):
         return TargetKind.SERVER_CLASS if bare else TargetKind.SERVER_FACTORY
     raise TargetError(f"{name} is a class, but neither a handler nor a server{_why_not(cls)}; {_ALLOWED}")
 
@@ -125,9 +133,9 @@ def declared_kind(thing: Any) -> TargetKind | None:
 def _kind_by_annotation(function: Any) -> TargetKind | None:
     returned = _returned(function)
     if isinstance(returned, type):
-        if issubclass(returned, socketserver.BaseRequestHandler):
+        if issubclass(returned, handler_bases()):
             return TargetKind.HANDLER_CALLABLE
-        if issubclass(returned, socketserver.BaseServer):
+        if issubclass(returned, server_bases()):
             return TargetKind.SERVER_FACTORY
     return None
 
@@ -188,43 +196,84 @@ def words_of(name: str) -> tuple[str, ...]:
     return tuple(word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name))
 
 
-def handler_class_of(thing: Any) -> type[socketserver.BaseRequestHandler] | None:
+def handler_class_of(thing: Any) -> type | None:
     """The handler class that *thing* is, wraps, or is annotated to return; None for an opaque callable."""
     core = unwrapped(thing)
     found = core if isinstance(core, type) else _returned(core)
-    return found if isinstance(found, type) and issubclass(found, socketserver.BaseRequestHandler) else None
+    return found if isinstance(found, type) and issubclass(found, handler_bases()) else None
 
 
 def handler_kind(cls: type | None) -> str:
     """`stream`, `datagram`, or `base` for a handler that takes either (or is not known)."""
-    if cls is not None and issubclass(cls, socketserver.StreamRequestHandler):
+    if cls is not None and issubclass(cls, bases("StreamRequestHandler")):
         return "stream"
-    return "datagram" if cls is not None and issubclass(cls, socketserver.DatagramRequestHandler) else "base"
+    return "datagram" if cls is not None and issubclass(cls, bases("DatagramRequestHandler")) else "base"
 
 
-def require_stream(handler: type | None, server: Any, name: str) -> None:
-    """Raise TargetError, calling the target *name*, unless *handler* under *server* (class or object) is IPv4 TCP."""
-    if handler_kind(handler) == "datagram" or getattr(server, "socket_type", None) == socket.SOCK_DGRAM:
-        raise TargetError(
-            f"{name} speaks datagrams, which are not supported yet; this version tests stream handlers over TCP: "
-            f"allowed are subclasses of socketserver.StreamRequestHandler or BaseRequestHandler under a TCPServer"
-        )
-    if not hasattr(server, "socket_type"):
-        raise TargetError(f"{name}: {qualified_name(server)} has no socket; derive it from socketserver.TCPServer")
-    if server.address_family != socket.AF_INET:
-        family = socket.AddressFamily(server.address_family).name
-        raise TargetError(
-            f"{name} listens on {family}, which is not supported yet; this version tests over TCP and IPv4: name the "
-            f"handler itself as TARGET, or a subclass of the server with address_family = socket.AF_INET"
-        )
+def socket_kind(cls: type | None) -> int | None:
+    """SOCK_STREAM or SOCK_DGRAM, when the handler class can be served over that only; None when it takes either."""
+    return {"stream": socket.SOCK_STREAM, "datagram": socket.SOCK_DGRAM}.get(handler_kind(cls))
 
 
-def overrides(handler: type | None, server: Any) -> tuple[str, ...]:
-    """The methods of *handler* (None: all) and of *server* (class or object) that are not socketserver's own."""
+def expects_datagrams(cls: type | None) -> bool:
+    """Whether a handler class says that its requests are datagrams: by its base, or by how handle() takes them apart.
+
+    `data, socket = self.request` and `self.request[0]` are how a pair is used, and fail on a connection.
+    """
+    if handler_kind(cls) != "base":
+        return handler_kind(cls) == "datagram"
+    code = getattr(getattr(cls, "handle", None), "__code__", None)
+    return code is not None and _takes_request_apart(code)
+
+
+def _takes_request_apart(code: CodeType) -> bool:
+    steps = [step for step in dis.get_instructions(code) if step.opname not in ("CACHE", "EXTENDED_ARG")]
+    for place, step in enumerate(steps[:-2]):
+        if step.opname != "LOAD_ATTR" or step.argval != "request":
+            continue
+        following, last = steps[place + 1], steps[place + 2]
+        if (following.opname, following.argval) == ("UNPACK_SEQUENCE", 2):
+            return True
+        if following.opname.startswith("LOAD_") and following.argval in (0, 1) and last.opname.startswith("BINARY_"):
+            return True
+    return False
+
+
+def require_fit(handler: type | None, transport: Transport, server: str, name: str) -> None:
+    """Raise TargetError, calling the target *name*, unless *handler* can speak *transport*, which *server* serves."""
+    wanted = socket_kind(handler)
+    if wanted is None or wanted == transport.type:
+        _require_no_nagle(handler, transport, name)
+        return
+    kind = handler_kind(handler)
+    allowed = ", ".join(row.name for row in TRANSPORTS.values() if row.type == wanted)
+    raise TargetError(
+        f"{name} is a {kind} handler ({qualified_name(handler)} is based on socketserver.{kind.title()}RequestHandler) "
+        f"and {server} serves {'datagrams' if transport.datagram else 'streams'} over {transport.name}; "
+        f"allowed transports are {allowed}; leave --transport and --server away to have them chosen"
+    )
+
+
+def _require_no_nagle(handler: Any, transport: Transport, name: str) -> None:
+    """The standard setup() sets TCP_NODELAY whatever the family is, and on a Unix socket that fails."""
+    if not transport.unix or not getattr(handler, "disable_nagle_algorithm", False) or _overridden(handler, "setup"):
+        return
+    raise TargetError(
+        f"{name} declares disable_nagle_algorithm, and socketserver's setup() then fails for every request over "
+        f"{transport.name}: only TCP has Nagle's algorithm; leave the declaration away, or test it over tcp"
+    )
+
+
+def overrides(handler: type | None, server: Any, concurrency: str = "plain") -> tuple[str, ...]:
+    """The methods of *handler* (None: all) and of *server* (class or object) that are not socketserver's own.
+
+    With another *concurrency* than plain the mix-in's own methods count, too.
+    """
     own = HANDLER_METHODS if handler is None else tuple(name for name in HANDLER_METHODS if _overridden(handler, name))
     cls = server if isinstance(server, type) else type(server)
     assigned = () if isinstance(server, type) else vars(server)
-    return own + tuple(name for name in SERVER_METHODS if name in assigned or _overridden(cls, name))
+    methods = SERVER_METHODS if concurrency == "plain" else (*SERVER_METHODS, *MIXIN_METHODS)
+    return own + tuple(name for name in methods if name in assigned or _overridden(cls, name))
 
 
 def _overridden(cls: type, name: str) -> bool:

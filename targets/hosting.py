@@ -13,11 +13,10 @@ from typing import Any, Final, Protocol
 
 from handshaker.harness.recorder import RUN
 from handshaker.targets.instrument import ALIVE, raised
-from handshaker.targets.instrument_server import instrument_server
+from handshaker.targets.instrument_server import TracedServer, instrument_server
 
-__all__ = ["ADDRESS", "Host", "Listening", "end_server", "note_server_stopped", "note_survivors", "serve"]
+__all__ = ["Host", "Listening", "end_server", "note_server_stopped", "note_survivors", "serve"]
 
-ADDRESS: Final = ("127.0.0.1", 0)
 _TURNS_PER_PEER: Final = 3
 _SPARE_TURNS: Final = 10
 
@@ -49,6 +48,15 @@ def serve(server: Any, network: Listening) -> None:
         RUN.emit((("server.abandoned", -1, network.waiting), None))
 
 
+def _note_own_loop() -> None:
+    """The loop of an implementation that has no turns of the stdlib's kind is run as a whole, which takes real time."""
+    what = ("network.kernel", -1, "serve_forever")
+    RUN.stopped = True
+    if RUN.recorder is not None:
+        RUN.recorder.stopped_by = what
+    RUN.emit((what, None))
+
+
 def note_server_stopped(exception: BaseException) -> None:
     """Write down that *exception* has left the serving loop."""
     fields, message = raised(exception)
@@ -68,24 +76,34 @@ class Host:
         """Serve all peers of *network* on a fresh server object."""
         server = self.new_server(network)
         del ALIVE[:]
-        serve(server, network)
+        if hasattr(super(TracedServer, server), "_handle_request_noblock"):
+            self._serve(server, network)
+        else:
+            _note_own_loop()
         end_server(server)
         del server
         note_survivors(at_least=1)
+
+    def _serve(self, server: Any, network: Any) -> None:
+        serve(server, network)
+
+    def construct(self, address: Any) -> Any:
+        """A fresh server at *address*, its hooks recorded."""
+        return instrument_server(self._make(address))
 
     def new_server(self, network: Any) -> Any:
         """A fresh server whose listening socket is of the network's own kind and belongs to *network*."""
         before = socket.socket, socket.getfqdn
         socket.socket, socket.getfqdn = self._listener, _no_lookup  # type: ignore[misc]
         try:
-            server: Any = instrument_server(self._make(ADDRESS))
+            server: Any = self.construct(network.address)
             listener = server.socket
             if isinstance(listener, self._listener):
                 _note_address(server, listener)
             else:
                 listener.close()
-                listener = server.socket = self._listener()
-                listener.bind(ADDRESS)
+                listener = server.socket = self._listener(server.address_family)
+                listener.bind(network.address)
                 listener.listen()
         finally:
             socket.socket, socket.getfqdn = before  # type: ignore[misc]
@@ -107,7 +125,7 @@ def _no_lookup(name: str = "") -> str:
 
 def _note_address(server: Any, listener: socket.socket) -> None:
     own, said = listener.getsockname(), server.server_address
-    agrees = isinstance(said, tuple) and tuple(said[:2]) == tuple(own[:2])
+    agrees = said == own if not isinstance(own, tuple) else isinstance(said, tuple) and said[:2] == own[:2]
     RUN.emit((("server.address", -1, agrees), f"server_address {said!r}, socket {own!r}"))
 
 

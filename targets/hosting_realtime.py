@@ -10,7 +10,7 @@ from handshaker.harness.recorder import RUN
 from handshaker.targets.hosting import Host, end_server, note_server_stopped, note_survivors
 from handshaker.targets.instrument import ALIVE, raised
 
-__all__ = ["RealTimeHost"]
+__all__ = ["Loop", "RealTimeHost"]
 
 _POLL_S: Final = 0.002
 _TURNS: Final = ("_handle_request_noblock", "service_actions")
@@ -23,36 +23,41 @@ class RealTimeHost(Host):
         """Serve all peers of *network* on a fresh server object."""
         server = self.new_server(network)
         del ALIVE[:]
-        loop = _Loop(server)
+        loop = Loop(server)
         network.serve(loop.run, loop.end)
         end_server(server)
         del server, loop
         note_survivors(at_least=1)
 
 
-class _Loop:
+class Loop:
     """The server's own loop. One that swallows what a request raises, and returns, has been stopped all the same."""
 
     def __init__(self, server: Any) -> None:
         self._server = server
         self._raised: tuple[tuple[Any, ...], str] | None = None
+        self.failure: tuple[tuple[Any, ...], str] | None = None
+        """What has ended the loop, if that was an exception: the fields and the message of a raise-event."""
 
     def run(self) -> None:
         """Serve until `end` is called or the loop ends by itself; write down what ended it."""
         serve, server = self._server.serve_forever, self._server
-        for name in _TURNS:
+        server._handshaker_loop_ = True
+        turns = [name for name in _TURNS if hasattr(server, name)]  # another implementation may turn otherwise
+        for name in turns:
             setattr(server, name, self._watched(getattr(server, name)))
         try:
             serve(poll_interval=_POLL_S) if _accepts_poll_interval(serve) else serve()
         except BaseException as exception:
             if RUN.stopped:
                 raise
+            self.failure = raised(exception)
             note_server_stopped(exception)
         else:
             self._note_own_end()
         finally:
-            for name in _TURNS:
-                delattr(server, name)  # they refer to this loop, which refers to the server
+            for name in turns:
+                vars(server).pop(name, None)  # they refer to this loop, which refers to the server
 
     def end(self) -> None:
         """Ask the loop to end."""
@@ -71,7 +76,7 @@ class _Loop:
 
     def _note_own_end(self) -> None:
         if self._raised is not None and not RUN.stopped:
-            fields, message = self._raised
+            self.failure = fields, message = self._raised
             RUN.emit((("server.stopped", RUN.connection, *fields), message))
 
 

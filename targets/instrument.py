@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import functools
 import io
+import socket
 import threading
 import weakref
 from collections.abc import Callable
-from socketserver import BaseRequestHandler, BaseServer, DatagramRequestHandler, StreamRequestHandler
-from threading import get_ident
 from typing import Any, Final, TypeVar
 
 from handshaker.harness.contract import BUFFERED_READER, BUFFERED_WRITER
+from handshaker.harness.held import HELD
 from handshaker.harness.recorder import RUN, injected, qualified
 from handshaker.targets.base import is_inside
+from handshaker.targets.bases import bases, handler_bases, server_bases
+from handshaker.targets.defaults import default_hooks
 
 __all__ = [
     "ALIVE",
@@ -28,6 +30,7 @@ __all__ = [
     "hosting_failure",
     "instrument",
     "latest_birth",
+    "note_birth",
     "raised",
     "remembered",
 ]
@@ -57,11 +60,13 @@ def hosting_failure(exception: BaseException) -> bool:
     A server attribute or a constructor argument.
     """
     if isinstance(exception, AttributeError):
-        return isinstance(exception.obj, BaseServer)
+        return isinstance(exception.obj, server_bases())
+    if getattr(exception, "__handshaker_hosting__", False):
+        return True  # it was one in another process
     entry = exception.__traceback__
     while entry is not None and entry.tb_next is not None:
         entry = entry.tb_next
-    return isinstance(exception, TypeError) and entry is not None and entry.tb_frame.f_code in _CONSTRUCTING
+    return isinstance(exception, TypeError) and entry is not None and entry.tb_frame.f_code in _constructing()
 
 
 @remembered
@@ -94,9 +99,9 @@ def emit_raise(what: tuple[Any, ...], exception: BaseException) -> None:
     RUN.emit(((*what, *fields), message))
 
 
-_PROMISED: Final[tuple[tuple[type, tuple[str, ...]], ...]] = (
-    (StreamRequestHandler, ("connection", "rfile", "wfile")),
-    (DatagramRequestHandler, ("packet", "socket", "rfile", "wfile")),
+_PROMISED: Final = (
+    ("StreamRequestHandler", ("connection", "rfile", "wfile")),
+    ("DatagramRequestHandler", ("packet", "socket", "rfile", "wfile")),
 )
 _SUPPLIED: Final = ("request", "client_address", "server")
 
@@ -108,7 +113,13 @@ _FINISH: Final[_Kinds] = ("finish.enter", "finish.leave", "finish.raise")
 
 @remembered
 def _promised(handler_class: type) -> tuple[str, ...]:
-    return next((names for cls, names in _PROMISED if issubclass(handler_class, cls)), ())
+    return next((names for base, names in _PROMISED if issubclass(handler_class, bases(base))), ())
+
+
+@remembered
+def _replies_at_the_end(handler_class: type) -> bool:
+    """Whether its base class promises to send what wfile holds, as one datagram, in finish()."""
+    return issubclass(handler_class, bases("DatagramRequestHandler"))
 
 
 @remembered
@@ -142,33 +153,68 @@ class TracedHandler:
     def setup(self) -> Any:
         """Write down setup()."""
         number, supplied = _born(self)
+        if not isinstance(supplied[0], socket.socket):
+            _note_pair(supplied[0], supplied[2])
         here = self.__dict__
         attributes = _SUPPLIED if (
             here.get("request") is supplied[0]
             and here.get("client_address") is supplied[1]
             and here.get("server") is supplied[2]
         ) else _as_supplied(self, supplied)  # fmt: skip
-        return _hook(self, _SETUP, number, super().setup, (_thread(), attributes))  # type: ignore[misc]
+        return _hook(self, _SETUP, number, super().setup, (RUN.thread(), attributes))  # type: ignore[misc]
 
     def handle(self) -> Any:
         """Write down handle()."""
         number, _ = _born(self)
         missing = tuple([name for name in _promised(type(self)) if not hasattr(self, name)])
         _probe_interface(self)
-        return _hook(self, _HANDLE, number, super().handle, (_thread(), missing))  # type: ignore[misc]
+        return _hook(self, _HANDLE, number, super().handle, (RUN.thread(), missing))  # type: ignore[misc]
 
     def finish(self) -> Any:
-        """Write down finish()."""
-        return _hook(self, _FINISH, _born(self)[0], super().finish, (_thread(),))  # type: ignore[misc]
+        """Write down finish(), and before it what a datagram handler has ready to send."""
+        number = _born(self)[0]
+        if not _replies_at_the_end(type(self)):
+            return _hook(self, _FINISH, number, super().finish, (RUN.thread(),))  # type: ignore[misc]
+        file, held = HELD.look(self.__dict__.get("wfile"))
+        RUN.emit((("datagram.held", RUN.connection, number, file, not held), held))
+        HELD.data = held if file == "standard" else None
+        try:
+            return _hook(self, _FINISH, number, super().finish, (RUN.thread(),))  # type: ignore[misc]
+        finally:
+            HELD.data = None
 
 
 def _begin(handler: Any, request: Any, client_address: Any, server: Any) -> None:
     run = RUN
     number = run.instances
     run.instances = number + 1
-    handler.__dict__["_handshaker_"] = (number, (request, client_address, server))
+    handler.__dict__["_handshaker_"] = (number, (request, _given(request, client_address, server), server))
     ALIVE.append(weakref.ref(handler))
-    run.emit((("init.enter", run.connection, number, _thread()), _named(type(handler))))
+    run.emit((("init.enter", run.connection, number, run.thread()), _named(type(handler))))
+    for hook, does, detail in _defaults(type(handler)):
+        run.emit((("probe.defaults", run.connection, hook, does), detail))
+
+
+def _note_pair(request: Any, server: Any) -> None:
+    """Write down whether a handler of datagrams is given what the server has taken, and the server's own socket."""
+    if getattr(server, "socket_type", None) != socket.SOCK_DGRAM:
+        return
+    own = getattr(server, "socket", None)
+    pair = isinstance(request, tuple) and len(request) == 2 and isinstance(request[0], bytes)
+    taken = getattr(own, "latest", None)
+    whole = pair and (taken is None or request[0] == taken)
+    RUN.emit((("datagram.pair", RUN.connection, pair, whole, pair and request[1] is own), None))
+
+
+def _given(request: Any, client_address: Any, server: Any) -> Any:
+    """The address that get_request() returned for *request*; what the constructor is told, when that is equal to it."""
+    given = getattr(server, "_handshaker_given_", {}).pop(id(request), client_address)
+    return client_address if given is client_address or given == client_address else given
+
+
+@remembered
+def _defaults(derived: type) -> tuple[tuple[str, str, str], ...]:
+    return default_hooks(derived.__mro__[2])  # the subject: behind the derived class and TracedHandler
 
 
 @remembered
@@ -179,12 +225,6 @@ def _named(cls: type) -> str:
 def _born(handler: Any) -> tuple[int, tuple[Any, Any, Any]]:
     born: tuple[int, tuple[Any, Any, Any]] = handler.__dict__["_handshaker_"]
     return born
-
-
-def _thread() -> int:
-    """0 for the thread that plays the Case, the thread's own number for any other."""
-    ident = get_ident()
-    return 0 if ident == RUN.owner else ident
 
 
 def _as_supplied(handler: Any, supplied: tuple[Any, Any, Any]) -> tuple[str, ...]:
@@ -224,6 +264,8 @@ def _hook(handler: Any, kinds: _Kinds, number: int, call: Callable[[], Any], ent
 
 
 def _open_files(handler: Any) -> tuple[str, ...]:
+    if _replies_at_the_end(type(handler)):
+        return ()  # they are memory only, and nobody promises to close them
     files = handler.__dict__
     return tuple([role for role in ("rfile", "wfile") if not getattr(files.get(role), "closed", True)])
 
@@ -241,7 +283,7 @@ def instrument(handler: Any) -> Any:
     if isinstance(handler, functools.partial):
         return functools.partial(instrument(handler.func), *handler.args, **handler.keywords)
     if isinstance(handler, type):
-        return derive_handler(handler) if issubclass(handler, BaseRequestHandler) else handler
+        return derive_handler(handler) if issubclass(handler, handler_bases()) else handler
 
     @functools.wraps(handler, updated=())
     def opaque(*arguments: Any, **options: Any) -> Any:
@@ -260,24 +302,29 @@ class _Births:
     def __init__(self) -> None:
         self._here = threading.local()
         self.latest: type | None = None
-        self._original = BaseRequestHandler.__init__
+        self._originals: dict[Any, Any] = {}
 
     def __enter__(self) -> None:
         self._here.depth = self._depth() + 1
-        BaseRequestHandler.__init__ = self._init_wrapper()  # type: ignore[method-assign]
+        for base in self._born_by():
+            base.__init__ = self._init_wrapper(self._originals.setdefault(base, base.__init__))
 
     def __exit__(self, *_: object) -> None:
         self._here.depth -= 1
         if not self._here.depth:
-            BaseRequestHandler.__init__ = self._original  # type: ignore[method-assign]
+            for base, original in self._originals.items():
+                base.__init__ = original
+
+    @staticmethod
+    def _born_by() -> list[Any]:
+        # One without a constructor of its own inherits it from another one.
+        return [base for base in bases("BaseRequestHandler") if "__init__" in vars(base)]
 
     def _depth(self) -> int:
         depth: int = getattr(self._here, "depth", 0)
         return depth
 
-    def _init_wrapper(self) -> Any:
-        original = self._original
-
+    def _init_wrapper(self, original: Any) -> Any:
         def init(handler: Any, request: Any, client_address: Any, server: Any) -> None:
             if not isinstance(handler, TracedHandler) and self._depth():
                 self.latest = type(handler)
@@ -291,9 +338,17 @@ class _Births:
 _births_recorded = _Births()
 
 
+def note_birth(born: type) -> None:
+    """An opaque callable has made a handler of the class *born*, in another process."""
+    _births_recorded.latest = born
+
+
 def latest_birth() -> type | None:
     """The class of the last handler that an opaque callable made; nothing else tells it."""
     return _births_recorded.latest
 
 
-_CONSTRUCTING: Final = (BaseServer.finish_request.__code__, TracedHandler.__init__.__code__)
+def _constructing() -> list[Any]:
+    """The code that calls a handler's constructor."""
+    finishing = [getattr(getattr(cls, "finish_request", None), "__code__", None) for cls in server_bases()]
+    return [TracedHandler.__init__.__code__, *finishing]

@@ -7,20 +7,24 @@ apart: the standard report of an error is printed without its stack.
 from __future__ import annotations
 
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from socketserver import BaseServer
-from typing import Any
+from typing import Any, Final
 
 from handshaker.harness.recorder import RUN
 from handshaker.harness.vocabulary import SERVER_HOOKS
+from handshaker.targets.bases import bases
 from handshaker.targets.instrument import emit_raise, raised, remembered
 
-__all__ = ["TracedServer", "instrument_server"]
+__all__ = ["TracedServer", "instrument_server", "without_waiting"]
 
 
 class TracedServer:
     """Placed before the server's class: writes down each of its hooks."""
+
+    _handshaker_loop_ = False  # whether the server's own serve_forever() runs
 
     def __init_subclass__(cls, **_: Any) -> None:
         """Swallow the subject's own `__init_subclass__`."""
@@ -34,7 +38,10 @@ class TracedServer:
         except BaseException as exception:
             emit_raise(("get_request.raise", run.connection), exception)
             raise
-        run.emit((("get_request.leave", run.connection), repr(result[1]) if isinstance(result, tuple) else ""))
+        told = isinstance(result, tuple) and len(result) == 2
+        if told:
+            vars(self).setdefault("_handshaker_given_", {})[id(result[0])] = result[1]
+        run.emit((("get_request.leave", run.connection), repr(result[1]) if told else ""))
         return result
 
     def verify_request(self, request: Any, client_address: Any) -> Any:
@@ -48,6 +55,32 @@ class TracedServer:
             emit_raise(("verify_request.raise", run.connection), exception)
             raise
         run.emit((("verify_request.leave", run.connection, bool(result)), None))
+        return result
+
+    def shutdown(self) -> Any:
+        """End the loop, where one runs in another thread; write it down when the thread that serves asks for this."""
+        run = RUN
+        if run.owner == threading.get_ident():
+            run.emit((("shutdown.enter", run.connection, "serving"), None))
+            return without_waiting(self, super().shutdown, stuck=True)  # type: ignore[misc]
+        if self._handshaker_loop_:
+            return super().shutdown()  # type: ignore[misc]
+        return without_waiting(self, super().shutdown, stuck=False)  # type: ignore[misc]
+
+    def server_close(self) -> Any:
+        """Write it down when a handler closes its server; when the owner does, that is the end of the Case.
+
+        Where peers are served turn by turn, nobody else closes the server meanwhile: the end of the Case comes soon.
+        """
+        run = RUN
+        if run.active and run.owner != threading.get_ident() and not self._handshaker_loop_:
+            return None
+        number = run.connection
+        if number >= 0:
+            run.emit((("server_close.enter", number), None))
+        result = super().server_close()  # type: ignore[misc]
+        if number >= 0:
+            run.emit((("server_close.leave", number), None))
         return result
 
     def handle_error(self, request: Any, client_address: Any) -> Any:
@@ -67,6 +100,37 @@ class TracedServer:
             raise
         run.emit((("handle_error.leave", run.connection), None))
         return result
+
+
+class _Ended:
+    """Stands in for the event by which a loop says that it has ended, where no loop will ever say so."""
+
+    def __init__(self, *, stuck: bool) -> None:
+        self._stuck = stuck
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if self._stuck and timeout is None:
+            RUN.stuck("shutdown")
+        return not self._stuck
+
+
+_WAITED_FOR: Final = "_BaseServer__is_shut_down"
+
+
+def without_waiting(server: Any, shutdown: Callable[[], Any], *, stuck: bool) -> Any:
+    """Call *shutdown* of a server whose loop cannot end while it waits: the wait is over at once.
+
+    If *stuck*, who waits without a timeout is ended, since he would wait for himself. A class of another implementation
+    waits in its own way.
+    """
+    own = vars(server)
+    if _WAITED_FOR not in own:
+        return shutdown()
+    before, own[_WAITED_FOR] = own[_WAITED_FOR], _Ended(stuck=stuck)
+    try:
+        return shutdown()
+    finally:
+        own[_WAITED_FOR] = before
 
 
 @remembered
@@ -113,10 +177,32 @@ for _name in SERVER_HOOKS:
         setattr(TracedServer, _name, _plain_hook(_name))
 
 
+class TracedActions:
+    """Placed before a recorded server's class that has a service_actions() of its own, which most have not."""
+
+    def service_actions(self) -> Any:
+        """Write down what is done in each turn, beside the requests."""
+        run = RUN
+        run.emit((("service_actions.enter", -1), None))
+        try:
+            result = super().service_actions()  # type: ignore[misc]
+        except BaseException as exception:
+            emit_raise(("service_actions.raise", -1), exception)
+            raise
+        run.emit((("service_actions.leave", -1), None))
+        return result
+
+
+def _has_own_actions(server_class: type) -> bool:
+    definer = next((cls for cls in server_class.__mro__ if "service_actions" in vars(cls)), None)
+    return definer not in (None, *bases("BaseServer"), *bases("ForkingMixIn"))
+
+
 @remembered
 def _derive_server(cls: type) -> type:
     body = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
-    derived: type = type(cls)(cls.__name__, (TracedServer, cls), body)
+    ours = (TracedActions, TracedServer) if _has_own_actions(cls) else (TracedServer,)
+    derived: type = type(cls)(cls.__name__, (*ours, cls), body)
     return derived
 
 

@@ -24,7 +24,7 @@ from handshaker.harness.errors import TargetError, UsageError, did_you_mean
 from handshaker.targets.candidates import Candidate, candidates, imported_candidates
 from handshaker.targets.homes import innermost_user_line, is_library
 
-__all__ = ["TargetSpec", "import_hang_message", "load", "parse"]
+__all__ = ["TargetSpec", "import_hang_message", "load", "load_module", "parse"]
 
 _T = TypeVar("_T")
 
@@ -68,11 +68,22 @@ def load(spec: TargetSpec, root: str | os.PathLike[str] = ".") -> Any:
     importing fails.
     """
     folder = Path(root).resolve()
-    _make_importable(folder)
-    module = _import_file(spec, folder) if spec.path else _import_module(spec, folder)
+    module = _imported(spec, folder)
     if spec.attributes:
         return _follow(module, spec, folder)
     return getattr(module, _the_only_one(module, spec).name)
+
+
+def load_module(text: str, root: str | os.PathLike[str] = ".") -> Any:
+    """The module, file or object in a module that *text* names, with *root* importable; errors as in `load`."""
+    spec, folder = parse(text), Path(root).resolve()
+    module = _imported(spec, folder)
+    return _follow(module, spec, folder) if spec.attributes else module
+
+
+def _imported(spec: TargetSpec, folder: Path) -> ModuleType:
+    _make_importable(folder)
+    return _import_file(spec, folder) if spec.path else _import_module(spec, folder)
 
 
 def _make_importable(folder: Path) -> None:

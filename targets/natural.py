@@ -23,9 +23,12 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from xmlrpc.server import SimpleXMLRPCRequestHandler, SimpleXMLRPCServer
 
 from handshaker.harness.errors import TargetError
+from handshaker.harness.transports import TRANSPORTS
 from handshaker.targets.base import LOOPBACK, Address, Handler, qualified_name
+from handshaker.targets.bases import STDLIB, Implementation, handler_bases, owner_of, server_bases
 from handshaker.targets.building import plan
-from handshaker.targets.detect import require_stream
+from handshaker.targets.detect import expects_datagrams, socket_kind
+from handshaker.targets.shaping import transport_of_server
 
 __all__ = [
     "ALIASES",
@@ -59,9 +62,11 @@ class Natural:
     reason: str
 
 
-def wsgi_server(handler: Handler = WSGIRequestHandler, address: Address = LOOPBACK) -> WSGIServer:
+def wsgi_server(
+    handler: Handler = WSGIRequestHandler, address: Address = LOOPBACK, server_class: type[WSGIServer] = WSGIServer
+) -> WSGIServer:
     """A WSGI server whose application answers with the method, the path and the size of the body."""
-    server = WSGIServer(address, handler)
+    server = server_class(address, handler)
     server.set_app(_answer)
     return server
 
@@ -74,9 +79,13 @@ def _answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iter
     return [f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']} {len(body)}\n".encode("latin-1", "replace")]
 
 
-def xmlrpc_server(handler: Any = SimpleXMLRPCRequestHandler, address: Address = LOOPBACK) -> SimpleXMLRPCServer:
+def xmlrpc_server(
+    handler: Any = SimpleXMLRPCRequestHandler,
+    address: Address = LOOPBACK,
+    server_class: type[SimpleXMLRPCServer] = SimpleXMLRPCServer,
+) -> SimpleXMLRPCServer:
     """An XML-RPC server with the introspection functions and `add(a, b)`."""
-    server = SimpleXMLRPCServer(address, requestHandler=handler)
+    server = server_class(address, requestHandler=handler)
     server.register_introspection_functions()
     server.register_function(_add, "add")
     return server
@@ -95,7 +104,7 @@ def _logging_listener() -> Any:
 def logging_config_server(address: Address = LOOPBACK) -> socketserver.BaseServer:
     """The server that `logging.config.listen` would start in a thread, with its own handler."""
     thread = _logging_listener()
-    host, port = address
+    host, port = address[:2]
     made: socketserver.BaseServer = thread.rcvr(
         host=host, port=port, handler=thread.hdlr, ready=thread.ready, verify=None
     )
@@ -125,7 +134,7 @@ def _page(url: str, content_type: str) -> str:
 
 def pydoc_server(address: Address = LOOPBACK) -> http.server.HTTPServer:
     """The server that `pydoc -p` would run in a thread, with its own handler and a page of one line for every path."""
-    host, port = address
+    host, port = address[:2]
     try:
         made: http.server.HTTPServer = _pydoc_server_class()(host, port, None)
     except (AttributeError, KeyError) as error:
@@ -154,45 +163,76 @@ def plain_message(handler_class: type | None) -> bytes:
     return next((_PLAIN[base] for base in bases if base in _PLAIN), b"")
 
 
-def natural_server(handler_class: type | None) -> Natural:
-    """The server for *handler_class*; a plain TCPServer when it is not known or nothing better is found.
+def natural_server(
+    handler_class: type | None, transport: str = "", implementation: Implementation | None = None
+) -> Natural:
+    """The server for *handler_class*; socketserver's own when it is not known or nothing better is found.
 
-    Raises TargetError when every server that its module defines speaks datagrams.
+    With *transport* it is one that can be hosted over that: of the same type of socket, in whatever family. With
+    *implementation* it is that one's own.
     """
+    kind = TRANSPORTS[transport].type if transport else socket_kind(handler_class)
+    if implementation is not None:
+        return _usual(handler_class, transport, kind, implementation)
     for base in handler_class.__mro__ if handler_class is not None else ():
-        found = _for_base(base)
+        found = _for_base(base, kind, handler_class, transport)
         if found is not None:
             make, server_class, why = found
             return Natural(make, server_class, f"hosted under {_dotted(server_class)}, {why}")
-    return Natural(
-        socketserver.TCPServer,
-        socketserver.TCPServer,
-        "hosted under socketserver.TCPServer, since no other server is known for it",
-    )
+    # A handler of another implementation belongs under that one's server.
+    return _usual(handler_class, transport, kind, owner_of(handler_class) if handler_class is not None else STDLIB)
 
 
-def _for_base(base: type) -> tuple[Callable[..., Any], type, str] | None:
+def _usual(handler_class: type | None, transport: str, kind: int | None, own: Implementation) -> Natural:
+    datagrams = expects_datagrams(handler_class) if kind is None else kind == socket.SOCK_DGRAM
+    name = TRANSPORTS[transport].server if transport else "UDPServer" if datagrams else "TCPServer"
+    server_class: Any = own.named(name) or STDLIB.named(name)
+    why = "since no other server is known for it"
+    if datagrams and kind is None:
+        why = "since its handle() takes requests apart as pairs of bytes and a socket"
+    return Natural(server_class, server_class, f"hosted under {_dotted(server_class)}, {why}")
+
+
+def _for_base(
+    base: type, kind: int | None, handler_class: Any, transport: str
+) -> tuple[Callable[..., Any], type, str] | None:
     if base in _KNOWN:
-        return (*_KNOWN[base], f"the server for {_dotted(base)}")
-    if base.__module__ in ("socketserver", "builtins"):
+        return (*_KNOWN[base], f"the server for {_dotted(base)}") if kind != socket.SOCK_DGRAM else None
+    if base.__module__ == "builtins" or base in handler_bases():
         return None
-    beside = _defined_beside(base)
-    if beside and all(getattr(cls, "socket_type", None) == socket.SOCK_DGRAM for cls in beside):
-        require_stream(None, beside[0], _dotted(base))
-    fitting = _fitting(base, [cls for cls in servers_beside(base) if not plan(cls, with_handler=True).missing])
+    beside = [cls for cls in _beside(base) if kind is None or cls.socket_type == kind]
+    if kind is None and expects_datagrams(handler_class):
+        beside = [cls for cls in beside if cls.socket_type == socket.SOCK_DGRAM] or beside
+    makeable = [cls for cls in beside if _can_move(cls, transport) and not plan(cls, with_handler=True).missing]
+    fitting = _fitting(base, _of_one_transport(makeable, transport))
     if fitting is None:
         return None
     return fitting, fitting, f"the server class defined beside {_dotted(base)}"
 
 
+def _can_move(server_class: Any, transport: str) -> bool:
+    """Whether it makes sense to try *server_class* over *transport*: one that expects a path has no use for a port."""
+    row = transport_of_server(server_class)
+    return not transport or row is None or not row.unix or TRANSPORTS[transport].unix
+
+
 def servers_beside(handler_class: type) -> list[type]:
-    """The TCP server classes that the module of *handler_class* defines, in order of their definition."""
-    tcp = (socket.SOCK_STREAM, socket.AF_INET)
-    return [
-        cls
-        for cls in _defined_beside(handler_class)
-        if issubclass(cls, socketserver.TCPServer) and (cls.socket_type, cls.address_family) == tcp
-    ]
+    """The server classes that the module of *handler_class* defines for its transport, in order of their definition."""
+    kind = socket_kind(handler_class)
+    return list(_of_one_transport([cls for cls in _beside(handler_class) if kind is None or cls.socket_type == kind]))
+
+
+def _beside(handler_class: type) -> list[Any]:
+    return [cls for cls in _defined_beside(handler_class) if transport_of_server(cls) is not None]
+
+
+def _of_one_transport(servers: list[Any], wanted: str = "") -> list[type]:
+    """Those that serve the wanted transport, else those of the simplest one that is served."""
+    served = {transport_of_server(cls) for cls in servers}
+    if TRANSPORTS.get(wanted) in served:
+        return [cls for cls in servers if transport_of_server(cls) is TRANSPORTS[wanted]]
+    first = next((row for row in TRANSPORTS.values() if row in served), None)
+    return [cls for cls in servers if transport_of_server(cls) is first]
 
 
 def _defined_beside(handler_class: type) -> list[type]:
@@ -200,7 +240,7 @@ def _defined_beside(handler_class: type) -> list[type]:
     return [
         cls
         for cls in vars(sys.modules.get(name, socketserver)).values()
-        if isinstance(cls, type) and issubclass(cls, socketserver.BaseServer) and cls.__module__ == name
+        if isinstance(cls, type) and issubclass(cls, server_bases()) and cls.__module__ == name
     ]
 
 

@@ -2,44 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from handshaker.harness.contract import Contract
-from handshaker.harness.invariants.base import REGISTRY, Family
-from handshaker.harness.judge import Judge
-from handshaker.harness.trace import Trace
-from handshaker.harness.verdict import Verdict
-from tests.traces_builder import doubled, swapped, without
+from handshaker.harness.conformance.demands import Asked, mutants, verdict
+from handshaker.harness.invariants.base import REGISTRY
 
 __all__ = ["Asked", "depending", "mutants", "rows", "table", "verdict"]
 
 
-@dataclass(frozen=True)
-class Asked:
-    """One question: a Trace or a Family, and what its target declares."""
-
-    subject: Trace | Family
-    contract: Contract = field(default_factory=Contract)
-
-
-def verdict(slug: str, asked: Asked) -> Verdict:
-    """What the invariant *slug* says, as if the target overrode everything that could break it."""
-    row = REGISTRY[slug]
-    overrides = (*row.broken_by, *asked.contract.overrides)
-    judge = Judge(replace(asked.contract, overrides=overrides), (slug,))
-    ask = judge.judge_family if isinstance(asked.subject, Family) else judge.verdicts
-    (said,) = ask(asked.subject)
-    assert not judge.bugs, judge.bugs
-    return said
-
-
-def rows(area: str) -> list[str]:
-    """The slugs of one area."""
-    return sorted(slug for slug, row in REGISTRY.items() if row.area == area)
+def rows(module: str) -> list[str]:
+    """The slugs whose rules stand in `harness/invariants/<module>*.py`: those of an area, or of a part of it."""
+    place = f"handshaker.harness.invariants.{module}"
+    return sorted(slug for slug, row in REGISTRY.items() if row.rule.__module__.startswith(place))
 
 
 def depending(slugs: list[str]) -> list[str]:
@@ -54,14 +31,3 @@ def table(examples: Mapping[str, Mapping[str, Any]]) -> list[Any]:
         for slug, named in examples.items()
         for name, example in named.items()
     ]
-
-
-def mutants(slug: str, trace: Trace) -> Iterator[tuple[str, Trace]]:
-    """*trace* with each kind that the invariant depends on dropped and doubled, and each of its orders swapped."""
-    row, present = REGISTRY[slug], {event.kind for event in trace}
-    for kind in present.intersection(row.kinds):
-        yield f"without {kind}", without(trace, kind)
-        yield f"two {kind}", doubled(trace, kind)
-    for one, two in row.orders:
-        if {one, two} <= present:
-            yield f"{one} after {two}", swapped(trace, one, two)

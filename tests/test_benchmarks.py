@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
-SCRIPTS = ("lifecycles", "drawing", "given", "first_finding", "memory", "peers")
+SCRIPTS = ("lifecycles", "transports", "drawing", "given", "first_finding", "memory", "peers")
 UNTIMED = {"runs that found the exhibit", "runs that reached the minimum", "twins that were flagged"}
 
 

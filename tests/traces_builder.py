@@ -14,11 +14,12 @@ Within one connection the order is CPython's; where `socket.accepted` and `probe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from handshaker.harness.trace import Event, Header, Trace, materialise
+from handshaker.harness.conformance.damage import doubled, place_of, renumbered, swapped, without
+from handshaker.harness.trace import Header, Trace, materialise
 from handshaker.harness.vocabulary import KINDS
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "refused",
     "renumbered",
     "reset",
+    "shut_down",
     "silence",
     "stall",
     "swapped",
@@ -163,7 +165,7 @@ def peer(
         return [*accepted, *raised, *_stopped(connection, verify, "verify_request", waiting), *_end(connection, b"")]
     accepted.append(event("verify_request.leave", connection, result=verify))
     if not verify:
-        return [*accepted, *_shut_down(connection), *_end(connection, b"")]
+        return [*accepted, *shut_down(connection), *_end(connection, b"")]
     life, error, hook = _life(connection, setup, handle, finish, init, body(connection), thread, stream)
     request = [event("process_request.enter", connection), event("finish_request.enter", connection), *life]
     reply = b"".join(payload for what, payload in life if what[0] == "socket.send")
@@ -232,18 +234,18 @@ def _life(
 def _after(connection: int, error: Raised | None, hook: str, report: Raised | None, waiting: int, reply: bytes) -> Part:
     """What the server does when the constructor has returned or raised."""
     if error is None:
-        served = [event("finish_request.leave", connection), *_shut_down(connection)]
+        served = [event("finish_request.leave", connection), *shut_down(connection)]
         return [*served, event("process_request.leave", connection), *_end(connection, reply)]
     fields = error.fields(hook)
     failed = [event(f"{name}.raise", connection, **fields) for name in ("finish_request", "process_request")]
     if error.kills:
         stopped = _stopped(connection, error, hook, waiting)
-        return [*failed, *_shut_down(connection), *stopped, *_end(connection, reply)]
+        return [*failed, *shut_down(connection), *stopped, *_end(connection, reply)]
     failed.append(event("handle_error.enter", connection, **fields))
     if report is None:
         printed = event("probe.stderr", connection, _printed(error))
         reported = event("handle_error.leave", connection)
-        return [*failed, printed, reported, *_shut_down(connection), *_end(connection, reply)]
+        return [*failed, printed, reported, *shut_down(connection), *_end(connection, reply)]
     failed += report.at("handle_error.raise", connection, "handle_error")
     return [*failed, *_stopped(connection, report, "handle_error", waiting), *_end(connection, reply, "open")]
 
@@ -252,7 +254,8 @@ def _printed(error: Raised) -> str:
     return f"Exception occurred during processing of request from peer\n{error.exception.__name__}: boom\n"
 
 
-def _shut_down(connection: int) -> Part:
+def shut_down(connection: int) -> Part:
+    """The server shuts the request down and closes it."""
     return [
         event("shutdown_request.enter", connection),
         event("socket.shutdown", connection, how="wr"),
@@ -278,11 +281,14 @@ _LAST: Final = ("socket.file-end", "peer.end")
 _OPENING: Final[Part] = [event("server.address", -1, ("127.0.0.1:0", "127.0.0.1:39999"), agrees=True)]
 
 
-def trace(*parts: Part, header: Header = HEADER) -> Trace:
-    """One Trace: the server starts, the *parts* happen, the server is closed, then the peers' ends are written down."""
+def trace(*parts: Part, header: Header = HEADER, closing: Part = CLOSING) -> Trace:
+    """One Trace: the server starts, the *parts* happen, the server is closed, then the peers' ends are written down.
+
+    *closing* is what is seen when it closes.
+    """
     pairs = [pair for part in parts for pair in part]
     last = [pair for pair in pairs if pair[0][0] in _LAST]
-    pairs = [*_OPENING, *(pair for pair in pairs if pair[0][0] not in _LAST), *CLOSING, *last]
+    pairs = [*_OPENING, *(pair for pair in pairs if pair[0][0] not in _LAST), *closing, *last]
     return materialise([item for pair in pairs for item in pair], None, header)
 
 
@@ -296,46 +302,14 @@ def flat_of(trace: Trace) -> list[Any]:
     return flat
 
 
-def renumbered(trace: Trace, events: Iterable[Event]) -> Trace:
-    """A Trace like *trace* with other *events*, numbered from 0."""
-    return Trace(trace.header, tuple(replace(each, seq=seq) for seq, each in enumerate(events)))
-
-
-def _find(trace: Trace, kind: str, nth: int) -> int:
-    places = [index for index, each in enumerate(trace.events) if each.kind == kind]
-    assert len(places) > nth, f"only {len(places)} {kind} in the trace"
-    return places[nth]
-
-
-def without(trace: Trace, kind: str, nth: int = 0) -> Trace:
-    """*trace* without its *nth* event of this *kind* (0 is the first)."""
-    place = _find(trace, kind, nth)
-    return renumbered(trace, (*trace.events[:place], *trace.events[place + 1 :]))
-
-
 def lacking(trace: Trace, *prefixes: str) -> Trace:
     """*trace* without all events whose kind starts with one of *prefixes*."""
     return renumbered(trace, (each for each in trace if not each.kind.startswith(prefixes)))
 
 
-def doubled(trace: Trace, kind: str, nth: int = 0) -> Trace:
-    """*trace* with its *nth* event of this *kind* twice."""
-    place = _find(trace, kind, nth)
-    return renumbered(trace, (*trace.events[: place + 1], *trace.events[place:]))
-
-
-def swapped(trace: Trace, first: str, second: str, nth: int = 0) -> Trace:
-    """*trace* with its *nth* event *first* and the next event *second* after it in each other's place."""
-    events = list(trace.events)
-    one = _find(trace, first, nth)
-    two = next(index for index in range(one + 1, len(events)) if events[index].kind == second)
-    events[one], events[two] = events[two], events[one]
-    return renumbered(trace, events)
-
-
 def moved(trace: Trace, kind: str, before: str) -> Trace:
     """*trace* with its first event of this *kind* moved to stand right before the first event *before*."""
-    place = _find(trace, kind, 0)
+    place = place_of(trace, kind, 0)
     rest = [*trace.events[:place], *trace.events[place + 1 :]]
     goal = next(index for index, each in enumerate(rest) if each.kind == before)
     return renumbered(trace, (*rest[:goal], trace.events[place], *rest[goal:]))
@@ -343,7 +317,7 @@ def moved(trace: Trace, kind: str, before: str) -> Trace:
 
 def changed(trace: Trace, kind: str, nth: int = 0, **data: Any) -> Trace:
     """*trace* with other details in its *nth* event of this *kind*."""
-    place = _find(trace, kind, nth)
+    place = place_of(trace, kind, nth)
     events = list(trace.events)
     events[place] = replace(events[place], data={**events[place].data, **data})
     return renumbered(trace, events)
@@ -351,7 +325,7 @@ def changed(trace: Trace, kind: str, nth: int = 0, **data: Any) -> Trace:
 
 def inserted(trace: Trace, part: Part, *, after: str, nth: int = 0) -> Trace:
     """*trace* with the events of *part* right after its *nth* event *after*."""
-    place = _find(trace, after, nth) + 1
+    place = place_of(trace, after, nth) + 1
     new = materialise([item for pair in part for item in pair], None, trace.header)
     return renumbered(trace, (*trace.events[:place], *new.events, *trace.events[place:]))
 

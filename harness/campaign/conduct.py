@@ -6,7 +6,6 @@ worker into a finding, saves each finding as soon as it is minimal, and decides 
 
 from __future__ import annotations
 
-import platform
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -14,13 +13,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final
 
-from handshaker import __version__
 from handshaker.harness import codec
 from handshaker.harness.campaign.deaths import PASSED_OVER, Deaths
 from handshaker.harness.campaign.evidence import Evidence
 from handshaker.harness.campaign.fatal import DIED, HUNG, LARGE_BYTES, SLOW, fatal, limits, quick_limits, sent_bytes
 from handshaker.harness.campaign.findings import finding_of, ready, says_nothing_new
 from handshaker.harness.campaign.messages import phase_of
+from handshaker.harness.campaign.opening import require_something, started
 from handshaker.harness.campaign.saved import concerns, sighting_of
 from handshaker.harness.campaign.sighting import Sighting
 from handshaker.harness.campaign.tally import Tally
@@ -30,7 +29,6 @@ from handshaker.harness.corpus import Corpus
 from handshaker.harness.errors import HandshakerError, HarnessBug, TargetError, UsageError
 from handshaker.harness.notices import (
     CampaignFinished,
-    CampaignStarted,
     FindingFixed,
     FindingSeen,
     Notice,
@@ -41,7 +39,7 @@ from handshaker.harness.notices import (
     Remark,
 )
 from handshaker.harness.processes.supervisor import Supervisor
-from handshaker.harness.settings import PLAYING, Settings
+from handshaker.harness.settings import Settings
 from handshaker.harness.verdict import Finding
 
 __all__ = ["INTERRUPTED", "NOTHING_TESTED", "Campaign"]
@@ -52,14 +50,19 @@ _PULSE_S: Final = 0.3
 
 
 class Campaign:
-    """One campaign: `run()` conducts it, tells every Notice to *listen*, and returns the exit code."""
+    """One campaign: `run()` conducts it, tells every Notice to *listen*, and returns the exit code.
 
-    def __init__(self, settings: Settings, listen: Callable[[Notice], None]) -> None:
+    What another campaign against the target has *shown* is not told again. `about` is what was learnt about the target.
+    """
+
+    def __init__(self, settings: Settings, listen: Callable[[Notice], None], shown: tuple[Sighting, ...] = ()) -> None:
         self.settings = settings if settings.seed else replace(settings, seed=secrets.randbits(31) or 1)
         self._listen = listen
         self._corpus = Corpus(settings.root)
         self._network = "loopback" if settings.network == "loopback" else "memory"
-        self._sightings: list[Sighting] = []
+        self._shown = shown
+        self.sightings: list[Sighting] = []
+        self.about: dict[str, Any] = {}
         self._saved: list[Finding] = []
         self.findings: list[Finding] = []
         self._gone: list[Finding] = []
@@ -111,21 +114,14 @@ class Campaign:
                 listen(notice)
 
     def _announce(self, worker: Supervisor) -> None:
-        about: dict[str, Any] = {}
+        about = self.about
         worker.run(f"{TASKS}.search:describe", self._arguments(), on_message=about.update).raise_if_failed()
-        self._listen(
-            CampaignStarted(
-                self.settings.target, about["kind"], about["server"], self._network, "tcp", self.settings.seed,
-                self.settings.max_examples, platform.python_version(), __version__, len(about["judged"]),
-            )
-        )  # fmt: skip
+        self.settings = replace(self.settings, transport=about["transport"], concurrency=about["concurrency"])
+        self._network = "loopback" if about["concurrency"] != "plain" else self._network
+        self._listen(started(self.settings, self._network, about))
         self._where = about["where"]
         self._saved = [found for found in self._saved if concerns(found, self.settings, frozenset(about["judged"]))]
-        if not self._saved and set(self.settings.phases) & set(PLAYING) == {"regressions"}:
-            raise UsageError(
-                f"nothing to run: only the phase regressions is selected, and no finding of {self.settings.target} "
-                "as it is hosted now is saved; add sweep or generate"
-            )
+        require_something(self.settings, self._saved)
         for text in about["remarks"]:
             self._remark("hosting", text)
 
@@ -140,7 +136,7 @@ class Campaign:
         if later and not self._over():
             self._search(worker, later)
         if self._new_findings() >= self.settings.max_failures:
-            self._remark("max-failures", f"stopped looking after {len(self._sightings)} different findings")
+            self._remark("max-failures", f"stopped looking after {len(self.sightings)} different findings")
 
     def _over(self) -> bool:
         return self._stopped != "done" or self._new_findings() >= self.settings.max_failures
@@ -153,11 +149,11 @@ class Campaign:
         """Look, and make each new finding minimal before looking further, so that the first one is told soon."""
         resume: tuple[int, int] | None = (0, 0)
         while resume is not None:
-            began, hung = time.monotonic(), any(sighting.invariant == HUNG for sighting in self._sightings)
+            began, hung = time.monotonic(), any(sighting.invariant == HUNG for sighting in self.sightings)
             result = worker.run(
                 f"{TASKS}.search:search",
                 self._arguments(
-                    phases=phases, resume=resume, known=[sighting.key for sighting in self._sightings],
+                    phases=phases, resume=resume, known=[seen.key for seen in (*self._shown, *self.sightings)],
                     spent=time.monotonic() - self._began, wary=bool(self._deaths),
                 ),
                 on_message=self._hear,
@@ -199,7 +195,7 @@ class Campaign:
         now = time.monotonic()
         if now - self._pulsed > _PULSE_S:
             self._pulsed = now
-            self._listen(Progress(phase, self._tally.phases[phase], self._seconds[phase], len(self._sightings)))
+            self._listen(Progress(phase, self._tally.phases[phase], self._seconds[phase], len(self.sightings)))
 
     def _regress(self, worker: Supervisor) -> None:
         """Play every saved finding again, each in fresh processes, with what it needs before it."""
@@ -242,7 +238,7 @@ class Campaign:
             self._listen(PhaseFinished(phase, cases, self._seconds[phase]))
 
     def _on_progress(self, message: dict[str, Any]) -> None:
-        phase, found = message["phase"], len(self._sightings)
+        phase, found = message["phase"], len(self.sightings)
         seconds = self._seconds[phase] + message["seconds"]
         self._listen(Progress(phase, self._tally.phases[phase] + message["cases"], seconds, found, message["expected"]))
 
@@ -255,7 +251,7 @@ class Campaign:
 
     def _see(self, sighting: Sighting) -> None:
         """Tell and save a sighting at once, unless what is saved is already smaller."""
-        self._sightings.append(sighting)
+        self.sightings.append(sighting)
         finding = self._finding(sighting)
         if finding.fingerprint not in [saved.fingerprint for saved in self._saved]:
             self._save(finding)
@@ -311,13 +307,13 @@ class Campaign:
             self._see(sighting)
 
     def _is_known(self, sighting: Sighting) -> bool:
-        return any(known.key == sighting.key for known in self._sightings)
+        return any(known.key == sighting.key for known in (*self._shown, *self.sightings))
 
     # making findings minimal and sure
 
     def _settle(self, worker: Supervisor) -> None:
         """Shrink, confirm and tell what was seen since the last time."""
-        began, new = time.monotonic(), self._sightings[self._settled :]
+        began, new = time.monotonic(), self.sightings[self._settled :]
         if new and not self._settled:
             self._listen(PhaseStarted("shrink", len(new)))
         evidence = self._evidence(worker)

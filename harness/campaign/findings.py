@@ -13,24 +13,28 @@ from handshaker.harness.invariants.base import by_slug
 from handshaker.harness.notices import FindingReady
 from handshaker.harness.settings import Settings
 from handshaker.harness.trace import Trace
+from handshaker.harness.transports import TRANSPORTS
 from handshaker.harness.verdict import Finding, Reach
 
 __all__ = ["finding_of", "reach_of", "ready", "says_nothing_new"]
 
 _TIMING = frozenset({"reset", "close", "pause", "stop-reading", "expect"})
+_TIMING_OF_DATAGRAMS = frozenset({"close", "stop-reading"})  # who pauses only lets the others come first
 
 
 def reach_of(case: Case, usual: Reach, exception: str = "") -> Reach:
     """Who can make this Case happen: its hardships decide, unless the handler breaks the API whatever the peer does."""
     if usual is Reach.MISUSE:
         return usual
-    if case.faults:
+    if any(fault.point != "deliver" for fault in case.faults):
         return Reach.INJECTED
+    actions = _TIMING_OF_DATAGRAMS if TRANSPORTS[case.transport].datagram else _TIMING
     early = any(script.early for script in case.scripts)
     timed = (
         early
+        or bool(case.faults)  # on its way a datagram is lost, doubled or late: any network does that
         or exception == "builtins.TimeoutError"
-        or any(step.action in _TIMING for script in case.scripts for step in script.steps)
+        or any(step.action in actions for script in case.scripts for step in script.steps)
     )
     return Reach.TIMING if timed else Reach.PEER
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib.util
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from handshaker.harness.errors import TargetError, UsageError
 from handshaker.targets.stdlib import StdlibTarget, load_target
 
 __all__ = ["DECLARED", "load_for_worker"]
+
+_HOSTING: Final = ("server", "factory", "transport", "concurrency", "implementation")
 
 DECLARED: Any = None
 """What the `lifecycle_test` that names the target declares; its strategy and its reset are found here by name."""
@@ -20,9 +22,8 @@ def load_for_worker(arguments: dict[str, Any]) -> StdlibTarget:
     """The target, imported in this process. Raises UsageError or TargetError as `load_target` does."""
     if "test_module" in arguments:
         return _from_test(arguments)
-    return load_target(
-        arguments["text"], server=arguments["server"], factory=arguments["factory"], root=arguments["root"]
-    )
+    hosting = {name: arguments[name] for name in _HOSTING}
+    return load_target(arguments["text"], root=arguments["root"], **hosting)
 
 
 def _from_test(arguments: dict[str, Any]) -> StdlibTarget:
@@ -37,7 +38,9 @@ def _from_test(arguments: dict[str, Any]) -> StdlibTarget:
             "assign it to a name at the top level: test_x = handshaker.lifecycle_test(MyHandler)"
         )
     DECLARED = declared
-    return StdlibTarget(declared.subject, text=arguments["text"], server=declared.server, factory=declared.factory)
+    hosting = {name: arguments[name] for name in ("transport", "concurrency")}
+    named = {"server": declared.server, "factory": declared.factory}
+    return StdlibTarget(declared.subject, text=arguments["text"], **named, **hosting)
 
 
 def _import_file(name: str, path: Path) -> Any:

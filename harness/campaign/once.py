@@ -18,7 +18,7 @@ from handshaker.harness.campaign.workers import TASKS, needs_kernel, start_worke
 from handshaker.harness.case import Case, Script, Step
 from handshaker.harness.corpus import Corpus
 from handshaker.harness.errors import TargetError, UsageError
-from handshaker.harness.options import duration, escaped_bytes, fault
+from handshaker.harness.options import act, duration, escaped_bytes, fault
 from handshaker.harness.processes.results import TaskResult
 from handshaker.harness.processes.supervisor import Supervisor
 from handshaker.harness.settings import Settings
@@ -47,9 +47,10 @@ class Steps:
         "peer",
     )
 
-    def __init__(self, typed: list[tuple[str, Any]], faults: tuple[str, ...]) -> None:
+    def __init__(self, typed: list[tuple[str, Any]], faults: tuple[str, ...], acts: tuple[str, ...] = ()) -> None:
         self._typed = typed
         self._faults = faults
+        self._acts = acts
 
     def case(self) -> Case:
         """The Case that the options describe; no step at all is one peer that connects and half-closes."""
@@ -59,7 +60,11 @@ class Steps:
                 scripts.append([])
             if name != "peer":
                 scripts[-1].append(_step(name, value))
-        return Case(tuple(Script(tuple(steps)) for steps in scripts), tuple(map(fault, self._faults)))
+        made = tuple(Script(tuple(steps)) for steps in scripts)
+        try:
+            return Case(made, tuple(map(fault, self._faults)), owner=tuple(map(act, self._acts)))
+        except ValueError as error:
+            raise UsageError(f"--act: {error}") from None
 
 
 def _step(name: str, value: Any) -> Step:
@@ -102,7 +107,8 @@ def play_once(settings: Settings, case: Case, echo: _Echo, *, again: str) -> int
 
 def _judged(worker: Supervisor, settings: Settings, case: Case) -> tuple[TaskResult, dict[str, Any]]:
     """The result of playing *case*, in memory unless it is needed or asked for on loopback, and what was told."""
-    networks = ("loopback",) if settings.network == "loopback" else ("memory", "loopback")
+    apart = settings.concurrency != "plain" or case.owner
+    networks = ("loopback",) if settings.network == "loopback" or apart else ("memory", "loopback")
     for network in networks:
         heard: dict[str, Any] = {}
         arguments = {"settings": codec.encode(settings), "network": network, "case": codec.encode(case)}

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from handshaker.harness.case import Case, Fault, Script, Step
+from handshaker.harness.case import Act, Case, Fault, Script, Step
+from handshaker.harness.transports import TRANSPORTS
+from handshaker.strategies.owner import sensible, within
 
 __all__ = ["measure", "reduce_case"]
 
@@ -21,19 +23,26 @@ _SIMPLIFIED_BYTES_MAX = 64
 def measure(case: Case) -> tuple[int, ...]:
     """How large a Case is; smaller is simpler."""
     steps = [step for script in case.scripts for step in script.steps]
+    stays = 0 if _is_datagram(case) else sum(map(_stays, case.scripts))
     odd = sum(len(step.data) - step.data.count(_SIMPLE_BYTE) for step in steps)
     return (
         len(case.scripts),
         len(case.faults),
+        len(case.owner),
         sum(fault.nth for fault in case.faults),
-        len(steps) + 2 * sum(map(_stays, case.scripts)),
-        sum(script.early for script in case.scripts),
+        len(steps) + 2 * stays,
+        sum(script.early + bool(script.form) for script in case.scripts),
         sum(step.repeat for step in steps),
         sum(len(step.data) for step in steps),
         sum(_ENDING_COST.get(step.action, 3) for step in steps),
         sum(round(step.seconds * 1000) + step.size for step in steps),
         odd,
     )
+
+
+def _is_datagram(case: Case) -> bool:
+    """Whether peers send datagrams: they need not end, and may send nothing."""
+    return TRANSPORTS[case.transport].datagram
 
 
 def _stays(script: Script) -> bool:
@@ -72,7 +81,8 @@ def reduce_case(
 def _simpler(case: Case, *, payloads: bool) -> Iterator[Case]:
     yield from _fewer(case)
     for number, script in enumerate(case.scripts):
-        for simpler in _simpler_scripts(script, payloads=payloads):
+        simpler_scripts = _simpler_peers(script, payloads) if _is_datagram(case) else _simpler_scripts(script, payloads)
+        for simpler in simpler_scripts:
             yield replace(case, scripts=(*case.scripts[:number], simpler, *case.scripts[number + 1 :]))
     for number, fault in enumerate(case.faults):
         for earlier in range(1, fault.nth):
@@ -81,27 +91,69 @@ def _simpler(case: Case, *, payloads: bool) -> Iterator[Case]:
 
 
 def _fewer(case: Case) -> Iterator[Case]:
+    peers = range(len(case.scripts))
     if len(case.scripts) > 1:
-        yield from (replace(case, scripts=(script,)) for script in case.scripts)
-        yield from (replace(case, scripts=case.scripts[:n] + case.scripts[n + 1 :]) for n in range(len(case.scripts)))
+        yield from (_keeping(case, (n,)) for n in peers)
+        yield from (_keeping(case, tuple(each for each in peers if each != n)) for n in peers)
     yield from (replace(case, faults=case.faults[:n] + case.faults[n + 1 :]) for n in range(len(case.faults)))
+    yield from _fewer_acts(case)
 
 
-def _simpler_scripts(script: Script, *, payloads: bool) -> Iterator[Script]:
+def _keeping(case: Case, peers: tuple[int, ...]) -> Case:
+    """*case* with these of its *peers* only; what the owner does with another one is left out."""
+    number = {peer: place for place, peer in enumerate(peers)}
+    acts = (act for act in case.owner if act.action not in ("play", "begin") or act.peer in number)
+    owner = tuple(replace(act, peer=number.get(act.peer, 0)) for act in acts)
+    return replace(case, scripts=tuple(case.scripts[peer] for peer in peers), owner=_usual(case, owner))
+
+
+def _fewer_acts(case: Case) -> Iterator[Case]:
+    if case.owner:
+        yield replace(case, owner=())
+        if any(act.action not in ("play", "begin") for act in case.owner):
+            yield replace(case, scripts=(), owner=_usual(case, within(case.owner, 0)))
+    for n in range(len(case.owner)):
+        yield replace(case, owner=_usual(case, case.owner[:n] + case.owner[n + 1 :]))
+
+
+def _usual(case: Case, owner: tuple[Act, ...]) -> tuple[Act, ...]:
+    """*owner* without acts that can only wait, unless *case* has such acts already: they cost much time."""
+    return sensible(owner) if sensible(case.owner) == case.owner else owner
+
+
+def _simpler_scripts(script: Script, payloads: bool) -> Iterator[Script]:
     steps = script.steps
     if len(steps) > 1:
         yield Script((Step("half-close"),))
     if _stays(script):
         yield Script((*steps, Step("half-close")), script.early)
-    for n in range(len(steps)):
-        yield Script(steps[:n] + steps[n + 1 :], max(0, script.early - (n < script.early)))
-    if script.early:
-        yield Script(steps, 0)
-        yield Script(steps, script.early - 1)
+    yield from _shorter(script)
     yield from _merged(script)
     for n, step in enumerate(steps):
         for simpler in _simpler_steps(step, payloads=payloads):
             yield Script((*steps[:n], simpler, *steps[n + 1 :]), script.early)
+
+
+def _simpler_peers(script: Script, payloads: bool) -> Iterator[Script]:
+    """The same for a peer of datagrams: an empty one is the simplest, and the usual address."""
+    if script.form:
+        yield replace(script, form="")
+    yield from _shorter(script)
+    for n, step in enumerate(script.steps):
+        simpler = [Step("send")] if step.action == "send" and payloads else []
+        for each in (*simpler, *_simpler_steps(step, payloads=payloads)):
+            yield replace(script, steps=(*script.steps[:n], each, *script.steps[n + 1 :]))
+
+
+def _shorter(script: Script) -> Iterator[Script]:
+    """Without one Step, and with fewer of them early."""
+    steps = script.steps
+    for n in range(len(steps)):
+        early = max(0, script.early - (n < script.early))
+        yield replace(script, steps=steps[:n] + steps[n + 1 :], early=early)
+    if script.early:
+        yield replace(script, early=0)
+        yield replace(script, early=script.early - 1)
 
 
 def _merged(script: Script) -> Iterator[Script]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from handshaker.harness import codec
-from handshaker.harness.campaign.sighting import COMPLETENESS, Sighting
+from handshaker.harness.campaign.sighting import COMPLETENESS, CONCURRENT, Sighting
 from handshaker.harness.errors import CaseFileError, did_you_mean
 from handshaker.harness.invariants.base import REGISTRY
 from handshaker.harness.settings import Settings
@@ -14,7 +14,8 @@ from handshaker.harness.verdict import Finding
 
 __all__ = ["concerns", "settings_of", "sighting_of"]
 
-_HOSTING: Final = ("server", "factory", "loader", "cwd")
+_HOSTING: Final = ("server", "factory", "transport", "concurrency", "implementation", "loader", "cwd")
+_USUAL: Final = {"transport": "tcp", "concurrency": "plain"}
 
 
 def settings_of(finding: Finding, where: str) -> Settings:
@@ -26,7 +27,7 @@ def settings_of(finding: Finding, where: str) -> Settings:
         meant = did_you_mean(finding.invariant, REGISTRY)
         raise CaseFileError(f"{where}: field 'finding.invariant': {finding.invariant!r} is no invariant; {meant}")
     declared = {name: _plain(value) for name, value in finding.settings.items()}
-    document = {"seed": finding.seed, **declared, "target": finding.target}
+    document = {"seed": finding.seed, **_USUAL, **declared, "target": finding.target}
     return codec.decode(Settings, document, where=f"{where}: finding.settings")
 
 
@@ -37,6 +38,7 @@ def _plain(value: Any) -> Any:
 def sighting_of(finding: Finding) -> Sighting:
     """What must show when *finding* is played again."""
     area, _, rule = finding.invariant.partition("/")
+    rule = CONCURRENT if rule.startswith(CONCURRENT) else rule
     relation = "" if finding.contrast is None else rule if area == "relation" else COMPLETENESS
     return Sighting(
         finding.invariant, finding.violation, finding.case, finding.folded, finding.contrast, relation, finding.history
@@ -55,6 +57,7 @@ def concerns(finding: Finding, settings: Settings, judged: frozenset[str]) -> bo
 
 
 def _hosting(declared: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = codec.encode({name: declared[name] for name in _HOSTING if declared.get(name)})
+    told = {name: declared[name] for name in _HOSTING if declared.get(name) and declared[name] != _USUAL.get(name)}
+    found: dict[str, Any] = codec.encode(told)
     found.get("loader", {}).pop("sys_path", None)
     return found

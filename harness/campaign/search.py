@@ -16,12 +16,11 @@ from typing import Any, Final
 from handshaker.harness import codec
 from handshaker.harness.campaign import messages, situations
 from handshaker.harness.campaign.messages import VARIANTS
-from handshaker.harness.campaign.sighting import COMPLETENESS, Sighting
+from handshaker.harness.campaign.sighting import COMPLETENESS, CONCURRENT, TRUNCATION, Sighting
 from handshaker.harness.campaign.traffic import Drawn, Traffic
 from handshaker.harness.campaign.workbench import Workbench, left_open
 from handshaker.harness.case import Case
 from handshaker.harness.errors import UsageError
-from handshaker.strategies.cases import family
 
 __all__ = ["case_in_flight", "describe", "search"]
 
@@ -38,6 +37,12 @@ _IDLE_PEER: Final = (
     "an idle peer holds {0} for ever: it is a plain server, and the handler declares no timeout "
     "(set `timeout` on the handler, or serve with a threading server)"
 )
+_HELD: Final = {
+    "sendto": "a peer that never reads its replies holds {0} for ever, since a reply on a Unix socket waits for room: "
+    "it is a plain server, and its socket has no timeout",
+    "recvfrom": "a handler that reads the next datagram by itself holds {0} for ever when none comes: it is a plain "
+    "server, and its socket has no timeout",
+}
 
 _Message = dict[str, Any]
 
@@ -60,6 +65,7 @@ def describe(context: Any, arguments: dict[str, Any]) -> Iterator[_Message]:
     judged = bench.judge.slugs
     yield {
         "kind": str(about.kind), "server": about.server, "hosted": about.hosted,
+        "transport": about.transport, "concurrency": about.concurrency, "written": about.written,
         "remarks": [about.hosted, *about.remarks], "judged": judged, "where": about.where,
     }  # fmt: skip
 
@@ -97,16 +103,14 @@ def _remake(traffic: Traffic, phase: int, index: int) -> Case | None:
 
 def _sweep_cases(traffic: Traffic) -> Iterator[tuple[int, Case, bool]]:
     """The sweep's Cases, numbered, and whether each one injects a Fault."""
-    boundary = traffic.boundary()
-    yield from ((number, case, False) for number, case in enumerate(boundary))
-    yield from ((len(boundary) + number, case, True) for number, case in traffic.faults())
+    bordering = [*traffic.boundary(), *traffic.owned()]
+    yield from ((number, case, False) for number, case in enumerate(bordering))
+    yield from ((len(bordering) + number, case, True) for number, case in traffic.faults())
 
 
 def _cases_of(traffic: Traffic, drawn: Drawn) -> list[tuple[str, Case]]:
-    """A generated Case, with its canary, and its derived variants: (relation, Case), the first is the Case itself."""
-    base = drawn.case
-    with_canary = replace(base, scripts=(*base.scripts, traffic.canary()))
-    return [("", base), ("canary", with_canary), *family(base)][:VARIANTS]
+    """A generated Case and its derived variants: (relation, Case), the first is the Case itself."""
+    return traffic.relatives(drawn.case)[:VARIANTS]
 
 
 class _NeedsKernel(Exception):
@@ -135,7 +139,8 @@ class _Hunt:
         self._new = 0
         self._pause_at: tuple[int, int] | None = None
         self._recent: deque[Case] = deque(maxlen=_HISTORY)
-        self._situations: Counter[str] = Counter(dict.fromkeys(situations.SITUATIONS, 0))
+        possible = situations.known(self._traffic.plan.transport, self._traffic.plan.concurrency)
+        self._situations: Counter[str] = Counter(dict.fromkeys(possible, 0))
         self._asked: set[str] = set()
         self._stale: set[int] = set()
         self._differences: Counter[str] = Counter()
@@ -143,6 +148,7 @@ class _Hunt:
         self._told = self._began = time.perf_counter()
         self._spent_s: float = arguments.get("spent", 0.0)
         bench.cornered = self._cornered
+        bench.stage.state.hurry()
 
     def run(self) -> Iterator[_Message]:
         """The phases that were asked for, each told when it starts and ends."""
@@ -155,6 +161,8 @@ class _Hunt:
                 expected = self._settings.max_examples if name == "generate" else 0
                 yield messages.started(name, expected)
                 yield from phase()
+                self._bench.stage.state.end_batch()
+                yield from self._suspects(name)
                 yield messages.finished(name, self._cases - cases, time.perf_counter() - began, partly=self._paused)
                 if self._bench.stage.in_real_time and self._settings.max_time_s is None:
                     yield from self._once(messages.remark("real-time", _REAL_TIME))
@@ -196,10 +204,8 @@ class _Hunt:
         yield {"message": "learnt", "handler": self._bench.learnt}
 
     def _sweep(self) -> Iterator[_Message]:
-        if self._settings.example and not self._skip("sweep", 0):
-            plain = self._traffic.preflight()[1]
-            for sighting in self._bench.related(COMPLETENESS, plain, left_open(plain)):
-                yield from self._tell(sighting, "sweep")
+        if not self._skip("sweep", 0):
+            yield from self._relations()
         exhausted = ("", "")
         for index, case, faulty in _sweep_cases(self._traffic):
             kind = (case.faults[0].point, case.faults[0].effect) if faulty else ("", "")
@@ -213,6 +219,16 @@ class _Hunt:
             yield from self._pulse("sweep")
             if faulty and not self._struck:
                 exhausted = kind
+
+    def _relations(self) -> Iterator[_Message]:
+        """The comparisons that need nothing drawn: a complete message without its end, and datagrams that are cut."""
+        pairs = [(TRUNCATION, base, variant) for base, variant in self._traffic.truncations()]
+        if self._settings.example and not self._traffic.plan.datagram:
+            plain = self._traffic.preflight()[1]
+            pairs.append((COMPLETENESS, plain, left_open(plain)))
+        for relation, base, variant in pairs:
+            for sighting in self._bench.related(relation, base, variant):
+                yield from self._tell(sighting, "sweep")
 
     def _generate(self) -> Iterator[_Message]:
         start = self._resume[1] // VARIANTS if self._resume[0] == messages.PHASE_NUMBERS["generate"] else 0
@@ -239,10 +255,14 @@ class _Hunt:
                 for sighting in self._bench.related(relation, drawn.case, case, base_flat):
                     self._differences[relation] += 1
                     yield from self._tell(replace(sighting, tape=drawn.tape), "generate")
-                for topic, text in self._bench.take_questions():
-                    yield from self._once(messages.question(topic, text))
+                yield from self._questions()
 
     # one Case
+
+    def _suspects(self, phase: str) -> Iterator[_Message]:
+        """Play the Cases again one of which has changed the state of the process; each is compared by itself now."""
+        for suspect in self._bench.stage.state.take_suspects():
+            yield from self._examine(phase, suspect)
 
     def _skip(self, phase: str, index: int) -> bool:
         """Mark the Case as in flight; true when an earlier worker has been here."""
@@ -289,6 +309,22 @@ class _Hunt:
                 yield from self._tell(replace(sighting, tape=tape), phase)
             self._stale.add(shape)
         self._note(case)
+        if case.concurrency != "plain":
+            yield from self._neighbours(phase, case, recorder.flat, tape)
+        yield from self._suspects(phase)
+
+    def _neighbours(self, phase: str, case: Case, flat: list[Any], tape: tuple[Any, ...]) -> Iterator[_Message]:
+        """Compare what the last peer of a crowd got with what it gets alone."""
+        if self._differences[CONCURRENT] >= _DIFFERENCES_MAX:
+            return
+        for sighting in self._bench.neighbours(case, flat):
+            self._differences[CONCURRENT] += 1
+            yield from self._tell(replace(sighting, tape=tape), phase)
+        yield from self._questions()
+
+    def _questions(self) -> Iterator[_Message]:
+        for topic, text in self._bench.take_questions():
+            yield from self._once(messages.question(topic, text))
 
     def _cornered(self, case: Case, recorder: Any) -> None:
         """The handler swallows every stop, and its process ends now: tell what it showed before it was stopped."""
@@ -302,9 +338,11 @@ class _Hunt:
     def _stopped(self, what: tuple[Any, ...]) -> Iterator[_Message]:
         if what[0] == "network.kernel":
             raise _NeedsKernel(str(what[2]))
-        held = what[0] == "network.stalled" and what[3] == "open" and self._bench.contract.timeout is None
-        if held and not self._bench.beside:
-            yield from self._once(messages.remark("idle-peer", _IDLE_PEER.format(self._bench.server_name)))
+        contract = self._bench.contract
+        held = what[0] == "network.stalled" and what[3] == "open" and contract.timeout is None
+        if held and not self._bench.beside and contract.concurrency == "plain":
+            text = _HELD.get(what[2], _IDLE_PEER).format(self._bench.server_name)
+            yield from self._once(messages.remark("idle-peer", text))
 
     def _once(self, message: _Message) -> Iterator[_Message]:
         if message["topic"] not in self._asked:

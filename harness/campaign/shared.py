@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from handshaker.harness import codec
-from handshaker.harness.campaign.conduct import INTERRUPTED, NOTHING_TESTED, Campaign
+from handshaker.harness.campaign.combinations import Combinations
+from handshaker.harness.campaign.conduct import INTERRUPTED, NOTHING_TESTED
 from handshaker.harness.errors import HandshakerError, TargetError, UsageError
 from handshaker.harness.notices import CampaignFinished, FindingReady, Notice
 from handshaker.harness.settings import Settings
@@ -34,8 +35,8 @@ class Outcome:
     @property
     def judged(self) -> tuple[str, ...]:
         """The slugs of the invariants that were judged at least once."""
-        last = next(notice for notice in reversed(self.notices) if isinstance(notice, CampaignFinished))
-        return tuple(slug for slug, *counts in last.verdicts if sum(counts[:3]))
+        rows = [row for notice in self.notices if isinstance(notice, CampaignFinished) for row in notice.verdicts]
+        return tuple(dict.fromkeys(slug for slug, *counts in rows if sum(counts[:3])))
 
     def failing(self, settings: Settings) -> list[FindingReady]:
         """The findings that make the run fail under *settings*."""
@@ -86,7 +87,7 @@ def _conduct(settings: Settings, path: Path) -> None:
     with writing.open("w", encoding="utf-8") as file:
         reporter = JsonLines(file)
         try:
-            code = Campaign(settings, reporter.on).run()
+            code = Combinations(settings, (settings.transport,), reporter.on).run()
             if code == INTERRUPTED:
                 raise KeyboardInterrupt
             if code == NOTHING_TESTED:

@@ -88,15 +88,10 @@ def _chosen(found: Iterable[Sighting], wanted: Sighting) -> Any:
     return codec.encode(shown) if shown is not None else None
 
 
-def _start(sighting: Sighting) -> Case:
-    """The Case to begin with: for a relation, the one that is compared with."""
-    return sighting.contrast if sighting.relation and sighting.contrast is not None else sighting.case
-
-
 def shrink(context: Any, arguments: dict[str, Any]) -> Iterator[_Message]:
     """The task: make one sighting minimal, and tell it; None when it does not show in a fresh process."""
     sighting = codec.decode(Sighting, arguments["sighting"], where="sighting")
-    fresh, start = _Fresh(context, arguments, sighting), _start(sighting)
+    fresh, start = _Fresh(context, arguments, sighting), sighting.subject
     context.mark(5, 0)
     if fresh.shows(start) is None:
         yield _with_history(fresh, sighting, start, context)
@@ -119,12 +114,12 @@ def _in_one_process(context: Any, arguments: dict[str, Any], fresh: _Fresh, sigh
         smallest = codec.decode(Case, outcome.value, where="a worker's message")
         if (found := fresh.shows(smallest)) is not None:
             return _shrunk(found)
-    return _shrunk(_by_forks(fresh, sighting, _start(sighting), (), _FRESH_TRIES_MAX, context))
+    return _shrunk(_by_forks(fresh, sighting, sighting.subject, (), _FRESH_TRIES_MAX, context))
 
 
 def _shrink_here(context: Any, arguments: dict[str, Any], sighting: Sighting) -> Any:
     """The smallest Case that shows the finding in this process, which is another one's copy."""
-    start, tries, until = _start(sighting), 0, time.monotonic() + 2 * _SHRINK_S
+    start, tries, until = sighting.subject, 0, time.monotonic() + 2 * _SHRINK_S
     with Workbench.of(context, arguments, guard=True) as bench:
 
         def violates(case: Case) -> bool:
@@ -225,7 +220,7 @@ def confirm(context: Any, arguments: dict[str, Any]) -> Iterator[_Message]:
     """
     sighting = codec.decode(Sighting, arguments["sighting"], where="sighting")
     fresh = _Fresh(context, arguments, sighting, sure=not arguments.get("briefly", False))
-    start = _start(sighting)
+    start = sighting.subject
     seen = played = 0
     while played < arguments["times"] and seen < arguments.get("enough", arguments["times"]):
         context.mark(6, played)
@@ -249,8 +244,8 @@ def trace_of(context: Any, arguments: dict[str, Any]) -> Iterator[_Message]:
 
 def judge_once(context: Any, arguments: dict[str, Any]) -> Iterator[_Message]:
     """The task: play one Case and tell its Trace and what it violates."""
-    case = codec.decode(Case, arguments["case"], where="case")
     with Workbench.of(context, arguments, guard=True) as bench:
+        case = bench.hosted(codec.decode(Case, arguments["case"], where="case"))
 
         def told(recorder: Any, found: list[Sighting]) -> _Message:
             trace = codec.encode(recorder.trace(bench.stage.header))

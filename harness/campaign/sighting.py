@@ -12,9 +12,12 @@ from typing import Any, Final
 from handshaker.harness.case import Case
 from handshaker.harness.verdict import Violation
 
-__all__ = ["COMPLETENESS", "Sighting"]
+__all__ = ["COMPLETENESS", "CONCURRENT", "TRUNCATION", "Sighting"]
 
 COMPLETENESS: Final = "completeness"
+CONCURRENT: Final = "concurrent"
+TRUNCATION: Final = "truncation"
+"""Relations that are not called as their invariant is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,16 @@ class Sighting:
     history: tuple[Case, ...] = ()
     tape: tuple[Any, ...] = ()
     phase: str = ""
+
+    @property
+    def subject(self) -> Case:
+        """The Case that is made smaller: for a relation the one that is compared with, of which the other one is made.
+
+        Peers at the same time are the other way round: each of them alone says nothing.
+        """
+        if self.contrast is None or not self.relation or self.relation == CONCURRENT:
+            return self.case
+        return self.contrast
 
     @property
     def key(self) -> tuple[str, str, str, str]:

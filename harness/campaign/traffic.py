@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from hypothesis.strategies import SearchStrategy
@@ -18,10 +18,13 @@ from handshaker.harness.campaign.workbench import Workbench, resolve
 from handshaker.harness.case import Case, Fault, Script, Step
 from handshaker.harness.errors import UsageError
 from handshaker.strategies.boundary import boundary_cases
-from handshaker.strategies.cases import FastDriver, Plan, cases, swarm
+from handshaker.strategies.cases import FastDriver, Plan, cases, family, swarm
+from handshaker.strategies.crowds import beside, concurrent_faults, crowd_cases
+from handshaker.strategies.datagrams import follower, truncations
 from handshaker.strategies.dictionary import mine
-from handshaker.strategies.faults import ALL_FAULTS, sweep_faults
+from handshaker.strategies.faults import faults_of
 from handshaker.strategies.hypothesis_bridge import pool
+from handshaker.strategies.owner import OWNED, owner_cases
 
 __all__ = ["BATCH", "Drawn", "Generator", "Traffic", "plain_exchange"]
 
@@ -41,9 +44,9 @@ class Drawn:
     tape: tuple[Any, ...]
 
 
-def plain_exchange(data: bytes) -> Script:
-    """The well-behaved peer: one message, then half-close."""
-    return Script((Step("send", data), Step("half-close")))
+def plain_exchange(data: bytes, *, datagram: bool = False) -> Script:
+    """The well-behaved peer: one message, then half-close; or one datagram."""
+    return Script((Step("send", data),) if datagram else (Step("send", data), Step("half-close")))
 
 
 class Traffic:
@@ -52,18 +55,27 @@ class Traffic:
     def __init__(self, bench: Workbench, messages: Any = None) -> None:
         settings = bench.settings
         self._seed = settings.seed
+        about = bench.target.describe()
+        self._plain = bench.contract.concurrency == "plain"
         self.messages = messages if messages is not None else _messages(settings.messages)
         self.pool = pool(self.messages, _POOL, settings.seed) if self.messages is not None else ()
         dictionary = mine(bench.target.subjects())
-        known = self.pool[0][0] if self.pool else bench.target.describe().plain
+        known = self.pool[0][0] if self.pool else about.plain
         self.example = settings.example or known or self._first_words(dictionary)
         self.plan = Plan(
             dictionary=dictionary,
             example=self.example,
             timeout=bench.contract.timeout,
             messages=self.messages is not None,
-            faults=ALL_FAULTS,
+            faults=faults_of(bench.contract.transport)
+            if self._plain
+            else concurrent_faults(bench.contract.concurrency),
+            transport=bench.contract.transport,
+            concurrency=bench.contract.concurrency,
+            packet_bytes=bench.contract.max_packet_size,
+            owned=not OWNED.isdisjoint(bench.contract.overrides),
         )
+        self._overrides = bench.contract.overrides
 
     @staticmethod
     def _first_words(dictionary: Any) -> bytes:
@@ -76,26 +88,59 @@ class Traffic:
         return cases(self.plan, self.messages)
 
     def preflight(self) -> tuple[Case, ...]:
-        """Nothing and half-close; then one plain exchange."""
-        return Case((Script((Step("half-close"),)),)), Case((plain_exchange(self.example),))
+        """Nothing and half-close; then one plain exchange. For datagrams: one, then another when it was answered."""
+        plain = self.canary()
+        if not self.plan.datagram:
+            return self._case(Script((Step("half-close"),))), self._case(plain)
+        twice = (*plain.steps, Step("expect", seconds=0.2, size=1), *plain.steps)
+        return self._case(plain), self._case(Script(twice))
 
     def canary(self) -> Script:
         """The exchange that any living server answers."""
-        return plain_exchange(self.example)
+        return plain_exchange(self.example, datagram=self.plan.datagram)
+
+    def _with_canary(self, case: Case) -> Case:
+        """*case* and a well-behaved peer: the next one, beside the others, or when they have sent their datagrams."""
+        canary = self.canary()
+        return beside(case, follower(case, canary) if self._plain and self.plan.datagram else canary)
 
     def boundary(self) -> list[Case]:
-        """The deterministic scripts of the sweep, each followed by a well-behaved peer."""
-        return [replace(case, scripts=(*case.scripts, self.canary())) for case in boundary_cases(self.plan)]
+        """The deterministic scripts of the sweep, each followed by a well-behaved peer.
+
+        Where peers are served at the same time, it is beside them.
+        """
+        if not self._plain:
+            return list(crowd_cases(self.plan, self.canary()))
+        return list(map(self._with_canary, boundary_cases(self.plan)))
+
+    def owned(self) -> list[Case]:
+        """What the owner of the server does with it, as far as that is worth its time for this target."""
+        named = owner_cases(self._overrides, self.canary(), self.plan.transport, self.plan.concurrency)
+        return [case for _, case in named]
+
+    def truncations(self) -> list[tuple[Case, Case]]:
+        """Datagrams that the server cuts, each with the Case that its reply is compared with; none for streams."""
+        return truncations(self.plan) if self._plain and self.plan.datagram else []
 
     def _faulty(self, point: str, effect: str, nth: int) -> Case:
-        return Case((self.canary(), self.canary()), (Fault(point, effect, nth),))
+        return self._case(self.canary(), self.canary(), faults=(Fault(point, effect, nth),))
+
+    def _case(self, *scripts: Script, faults: tuple[Fault, ...] = ()) -> Case:
+        return Case(scripts, faults, self.plan.transport, self.plan.concurrency)
+
+    def relatives(self, case: Case) -> list[tuple[str, Case]]:
+        """A generated *case*, the same with a well-behaved peer, and its variants: (relation, Case)."""
+        if case.owner:
+            return [("", case)]
+        relatives = family(case, packet_bytes=self.plan.packet_bytes)
+        return [("", case), ("canary", self._with_canary(case)), *relatives]
 
     def faults(self) -> Iterator[tuple[int, Case]]:
         """The plain exchange with each Fault at its k-th point, numbered.
 
         K starts at 1 again for each kind of Fault.
         """
-        for kind, (point, effect) in enumerate(sweep_faults()):
+        for kind, (point, effect) in enumerate(self.plan.faults):
             for nth in range(1, _FAULT_REPEATS_MAX + 1):
                 yield kind * _FAULT_REPEATS_MAX + nth, self._faulty(point, effect, nth)
 

@@ -10,18 +10,20 @@ from typing import Any, Final, Self
 
 from handshaker.harness import codec
 from handshaker.harness.campaign.reduce import measure
-from handshaker.harness.campaign.sighting import COMPLETENESS, Sighting
-from handshaker.harness.case import Case, Script
+from handshaker.harness.campaign.sighting import COMPLETENESS, CONCURRENT, Sighting
+from handshaker.harness.case import Case, Script, Step
 from handshaker.harness.contract import Contract
 from handshaker.harness.errors import UsageError
 from handshaker.harness.invariants.base import Family
 from handshaker.harness.judge import Judge, primary
 from handshaker.harness.processes.sideeffects import watch_side_effects
-from handshaker.harness.recorder import RUN
+from handshaker.harness.recorder import RUN, ConcurrentRun
 from handshaker.harness.runner import Stage
 from handshaker.harness.settings import Settings
 from handshaker.harness.trace import Trace
+from handshaker.harness.transports import TRANSPORTS
 from handshaker.harness.verdict import Outcome
+from handshaker.strategies.crowds import alone
 from handshaker.strategies.family import family, two_pieces
 from handshaker.targets.base import TargetKind, qualified_name
 from handshaker.targets.instrument import hosting_failure, latest_birth
@@ -85,9 +87,10 @@ class Workbench:
         self.contract: Contract = self.target.contract(
             stateless=settings.stateless, allowed_exceptions=settings.allowed_exceptions, example=settings.example
         )
-        self.judge = Judge(self.contract, settings.invariants, settings.exclude_invariants)
         self.stage = Stage(self.target, network=self.network)
+        self.judge = Judge(self.contract, settings.invariants, settings.exclude_invariants, header=self.stage.header)
         self._questions: list[tuple[str, str]] = []
+        self._quiet: dict[str, Any] = {}
 
     @classmethod
     def of(cls, context: Any, arguments: dict[str, Any], *, guard: bool = False) -> Self:
@@ -113,6 +116,16 @@ class Workbench:
         self.cornered(case, recorder)
         os._exit(CORNERED)
 
+    def hosted(self, case: Case) -> Case:
+        """*case*, made for a stream, as this bench plays it: over its transport, under a server of its concurrency.
+
+        Raises UsageError for what peers of datagrams cannot do.
+        """
+        hosted = replace(case, transport=self._about.transport, concurrency=self._about.concurrency)
+        if not TRANSPORTS[self._about.transport].datagram:
+            return hosted
+        return replace(hosted, scripts=tuple(map(_of_datagrams, case.scripts)))
+
     def run(self, case: Case) -> Any:
         """Play *case* on a fresh server, after the user's `reset`, and return the recorder."""
         self._playing = case
@@ -123,7 +136,10 @@ class Workbench:
             return self.stage.run(case)
         self._effects.armed = True
         try:
-            return self.stage.run(case)
+            recorder = self.stage.run(case)
+            if self.stage.is_apart(case):
+                self._effects.hear(recorder.flat)
+            return recorder
         finally:
             self._effects.armed = False
 
@@ -137,7 +153,10 @@ class Workbench:
             ) from error
 
     def _touch(self, action: str, detail: str) -> None:
-        self.touched.append((action, detail))
+        if isinstance(RUN, ConcurrentRun):
+            RUN.emit((("probe.side-effect", RUN.connection, action), detail))  # who plays the Case will hear of it
+        elif not self.stage.state.putting_back:
+            self.touched.append((action, detail))
 
     def play(self, case: Case) -> Trace:
         """Play *case* and return its Trace."""
@@ -201,18 +220,24 @@ class Workbench:
         """What a run of *case* violates that could not be brought to its end: only how the handler failed to end."""
         return [found for found in self.judged(recorder, case) if found.invariant.startswith("liveness/")]
 
-    def related(self, relation: str, base: Case, variant: Case, base_flat: Any = None) -> list[Sighting]:
-        """Compare *variant* with *base*; equal replies settle it, a difference is judged over three Traces."""
+    def related(
+        self, relation: str, base: Case, variant: Case, base_flat: Any = None, variant_flat: Any = None
+    ) -> list[Sighting]:
+        """Compare *variant* with *base*; equal replies settle it, a difference is judged over three Traces.
+
+        What was recorded of them already need not be played again.
+        """
         first = base_flat if base_flat is not None else self.run(base).flat
-        alone = relation in ("isolation", "repeatability")
-        if outcome(first, last_only=alone) == outcome(self.run(variant).flat, last_only=alone):
+        second = variant_flat if variant_flat is not None else self.run(variant).flat
+        last_only = relation in ("isolation", "repeatability", CONCURRENT)
+        if outcome(first, last_only=last_only) == outcome(second, last_only=last_only):
             return []
-        family = Family(relation, self.play(base), self.play(base), self.play(variant))
+        kin = Family(relation, self.play(base), self.play(base), self.play(variant))
         if self._misfit:
             return []
-        if relation == "segmentation" and self._drifts(family, base):
+        if relation == "segmentation" and self._drifts(kin, base):
             return []
-        verdicts = self.judge.judge_family(family)
+        verdicts = self.judge.judge_family(kin)
         self._questions += [
             (verdict.invariant, verdict.reason.removeprefix(_QUESTION).strip())
             for verdict in verdicts
@@ -222,6 +247,19 @@ class Workbench:
             Sighting(verdict.invariant, violation, variant, folded, contrast=base, relation=relation)
             for verdict, violation, folded in primary(verdicts)
         ]
+
+    def family(self, case: Case) -> list[tuple[str, Case]]:
+        """The relatives of *case*, as (relation, Case), for what this server does with datagrams that are too long."""
+        return family(case, packet_bytes=self.contract.max_packet_size)
+
+    def neighbours(self, case: Case, flat: Any = None) -> list[Sighting]:
+        """Whether the last peer of *case* gets what it gets alone; *flat* is what was recorded of *case*, if it was."""
+        quiet = alone(case)
+        if quiet is None:
+            return []
+        if quiet.digest not in self._quiet:
+            self._quiet = {quiet.digest: self.run(quiet).flat}
+        return self.related(CONCURRENT, quiet, case, self._quiet[quiet.digest], flat)
 
     def _drifts(self, family: Family, base: Case) -> bool:
         """Whether the reply to *base* changes by itself, more slowly than one repeat can tell: a counter, a clock."""
@@ -240,11 +278,16 @@ class Workbench:
         """
         if not sighting.relation:
             return self.sightings(case)
-        return self._relation_in(sighting, case, [*two_pieces(case), *family(case)])
+        if sighting.relation == CONCURRENT:
+            return self.neighbours(case)
+        return self._relation_in(sighting, case, [*two_pieces(case), *self.family(case)])
 
     def shows(self, sighting: Sighting, case: Case) -> Sighting | None:
         """The same finding in *case*, if it is there."""
-        found = self._relation_in(sighting, case, family(case)) if sighting.relation else self.sightings(case)
+        if sighting.relation == CONCURRENT:
+            found: Iterable[Sighting] = self.neighbours(case)
+        else:
+            found = self._relation_in(sighting, case, self.family(case)) if sighting.relation else self.sightings(case)
         return next((seen for seen in found if seen.key == sighting.key), None)
 
     def _relation_in(self, sighting: Sighting, base: Case, relatives: Iterable[tuple[str, Case]]) -> Iterable[Sighting]:
@@ -270,6 +313,19 @@ def left_open(case: Case) -> Case:
     return replace(case, scripts=tuple(map(_without_half_close, case.scripts)))
 
 
+def _of_datagrams(script: Script) -> Script:
+    """The same peer with datagrams: one that only comes and goes sends one of no bytes."""
+    if script.steps == (Step("half-close"),):
+        return replace(script, steps=(Step("send"),))
+    for step in script.steps:
+        if step.action in ("half-close", "reset"):
+            raise UsageError(
+                f"--{step.action}: a peer of datagrams has no connection that it could end; leave it away, or write "
+                "--close, and the peer leaves: its socket is closed"
+            )
+    return script
+
+
 def _without_half_close(script: Script) -> Script:
     steps = tuple(step for step in script.steps if step.action != "half-close")
     return Script(steps, min(script.early, len(steps)))
@@ -278,7 +334,22 @@ def _without_half_close(script: Script) -> Script:
 def outcome(flat: list[Any], *, last_only: bool = False) -> Any:
     """What each peer (or the last one only) was told, how its connection ended, and which hooks raised."""
     whats = flat[::2]
-    ends = [(what[2], flat[2 * at + 1]) for at, what in enumerate(whats) if what[0] == "peer.end"]
+    if any(what[0] == "peer.over" for what in whats):
+        return _told_datagrams(flat, last_only=last_only)
+    ended = [(what[1], what[2], flat[2 * at + 1]) for at, what in enumerate(whats) if what[0] == "peer.end"]
+    # Peers at the same time end in any order.
+    ends = [(how, reply) for _, how, reply in sorted(ended)]
     if last_only:
         return ends[-1:]
     return ends, [what[0] for what in whats if what[0] in _RAISED]
+
+
+def _told_datagrams(flat: list[Any], *, last_only: bool) -> Any:
+    """The same where each request is a datagram: what each peer received, in order."""
+    whats = flat[::2]
+    received: dict[int, list[bytes]] = {what[2]: [] for what in whats if what[0] == "peer.over"}
+    for at, what in enumerate(whats):
+        if what[0] == "peer.reply":
+            received.setdefault(what[2], []).append(flat[2 * at + 1])
+    told = sorted(received.items())
+    return told[-1][1] if last_only else (told, [what[0] for what in whats if what[0] in _RAISED])

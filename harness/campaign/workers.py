@@ -22,6 +22,8 @@ def start_worker(settings: Settings) -> Supervisor:
         "handshaker.harness.campaign.loading:load_for_worker",
         {
             "text": settings.target, "server": settings.server, "factory": settings.factory,
+            "transport": settings.transport, "concurrency": settings.concurrency,
+            "implementation": settings.implementation,
             "root": str(Path(settings.root).resolve()), **settings.loader,
         },
         preload=_PRELOAD,

@@ -54,8 +54,9 @@ class Family:
     """Traces that a relation compares: the Case itself, the same once more, and a variant of it, all on fresh servers.
 
     `relation` is segmentation (the same bytes cut otherwise), isolation (after another peer; the compared connection
-    is the last one), repeatability (the same bytes sent by a second peer after the first) or completeness (the declared
-    example, with a half-close after it in base and repeat, without one in variant).
+    is the last one), repeatability (the same bytes sent by a second peer after the first), completeness (the declared
+    example, with a half-close after it in base and repeat, without one in variant) or concurrent (one well-behaved
+    peer alone in base and repeat; in variant it is the last of several that are served at the same time).
     """
 
     relation: str

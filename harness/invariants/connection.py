@@ -16,6 +16,7 @@ from handshaker.harness.verdict import Violation
 
 __all__ = [
     "ENDED_BY_PEER",
+    "REQUESTS",
     "STOPPED",
     "Events",
     "after_handler",
@@ -27,6 +28,7 @@ __all__ = [
     "of_kind",
     "outside",
     "seqs",
+    "server_was_hit",
     "stopped",
     "trace_was_stopped",
     "write_failed",
@@ -34,6 +36,10 @@ __all__ = [
 
 Events = tuple[Event, ...]
 
+REQUESTS: Final = ("socket.accepted", "datagram.request")
+"""How a request begins: a connection is accepted, or a datagram is taken."""
+
+_SERVER_RAISED: Final = ("verify_request.raise", "handle_error.raise", "shutdown_request.raise", "close_request.raise")
 ENDED_BY_PEER: Final = ("peer.close", "peer.reset")
 STOPPED: Final = Unknown("the handler was stopped from outside; what it would have done next is not known")
 
@@ -81,6 +87,11 @@ def write_failed(events: Events) -> bool:
 def no_chance_to_clean_up(events: Iterable[Event]) -> bool:
     """Whether our fault struck at the edge of setup() or finish(), where no code of the handler could answer it."""
     return any(event["injected"] and not event["frame"] for event in of_kind(events, "setup.raise", "finish.raise"))
+
+
+def server_was_hit(events: Iterable[Event]) -> bool:
+    """Whether an injected fault made a hook of the server raise."""
+    return any(event["injected"] for event in of_kind(events, *_SERVER_RAISED))
 
 
 def after_handler(events: Events) -> Events:

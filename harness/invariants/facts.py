@@ -18,8 +18,10 @@ from handshaker.harness.verdict import Violation
 
 __all__ = [
     "INSTANCE_KINDS",
+    "closed_meanwhile",
     "first",
     "is_allowed",
+    "is_concurrent",
     "is_exception",
     "is_over",
     "lives",
@@ -28,6 +30,8 @@ __all__ = [
     "shown",
     "struck",
     "told",
+    "unanswerable",
+    "unreachable",
     "was_cut",
     "with_exception",
 ]
@@ -77,7 +81,45 @@ def is_over(trace: Trace, events: Sequence[Event]) -> bool:
     """Whether nothing more can follow for this connection, so that what is missing is really missing."""
     if was_cut(events) or trace.of("probe.process-gone", "probe.hung"):
         return False
+    if is_concurrent(trace):
+        return _is_over_beside(trace, events)
+    if first(trace, "owner.enter") is not None:
+        return _loop_went_on(trace, events)
     return any(event.kind == "peer.end" for event in events) or bool(trace.of("server.closed"))
+
+
+def _loop_went_on(trace: Trace, events: Sequence[Event]) -> bool:
+    """Whether the thread that served this connection has done something else since.
+
+    An owner may do what it likes with its server, and the Case ends with its last act, whoever is being served then.
+    """
+    taken = [event for event in events if event.kind in ("get_request.leave", "process_request.enter")]
+    return bool(taken) and first(trace, *_GOING_ON, after=taken[-1].seq) is not None
+
+
+_GOING_ON: Final = (
+    "get_request.enter", "service_actions.enter", "serve_forever.leave", "serve_forever.raise",
+    "handle_request.leave", "handle_request.raise",
+)  # fmt: skip
+
+
+def is_concurrent(trace: Trace) -> bool:
+    """Whether each request has a thread or a process of its own."""
+    return trace.header.server in ("threading", "forking")
+
+
+def _is_over_beside(trace: Trace, events: Sequence[Event]) -> bool:
+    """Whether the thread or the child of the request has ended; a peer's end says nothing about either.
+
+    A request that a server hands over in a way of its own is over when it has been closed: nobody knows who has it.
+    """
+    begun = first(events, "process.fork", "thread.start")
+    if begun is not None and begun.get("child", 0) >= 0 and begun.get("outcome") != "failed":
+        return first(events, "process.end" if begun.kind == "process.fork" else "thread.end") is not None
+    entered, failed = first(events, "process_request.enter"), first(events, "process_request.raise")
+    if entered is not None and failed is None:
+        return first(events, "close_request.leave") is not None
+    return bool(trace.of("server.closed"))
 
 
 def is_exception(event: Event) -> bool:
@@ -88,6 +130,37 @@ def is_exception(event: Event) -> bool:
 def is_allowed(event: Event, contract: Contract) -> bool:
     """Whether the exception, or a base of it, is declared as allowed."""
     return any(name in contract.allowed_exceptions for name in event["lineage"])
+
+
+def unanswerable(events: Iterable[Event], raised: Event, contract: Contract) -> bool:
+    """Whether finish() of a datagram handler failed because nobody can be answered: CPython's own doing.
+
+    An unbound Unix peer has no address (TypeError), and one that has left has no socket any more. Where an override of
+    finish() is on the way, nobody can tell its TypeError from that of the finish() it calls.
+    """
+    if contract.kind != "datagram" or raised.kind != "finish.raise":
+        return False
+    if "builtins.TypeError" in raised["lineage"]:
+        unbound = any(event.kind == "datagram.request" and event["form"] == "none" for event in events)
+        return unbound and (not raised["frame"] or raised["frame"].endswith(".finish"))
+    return "builtins.OSError" in raised["lineage"] and unreachable(events)
+
+
+def closed_meanwhile(trace: Trace, raised: Event) -> bool:
+    """Whether the owner has closed the server, and with it the socket of all datagrams, before this was raised."""
+    if "builtins.OSError" not in raised["lineage"] or not trace.of("datagram.request", connection=raised.connection):
+        return False
+    closing = trace.of("server_close.enter")
+    return any(event.seq < raised.seq and event.connection != raised.connection for event in closing)
+
+
+def unreachable(events: Iterable[Event]) -> bool:
+    """Whether a datagram could not be sent because the peer that it was for has left."""
+    failed = (event for event in events if event.kind == "socket.error" and event["operation"] == "sendto")
+    return any(event["errno"] in _GONE and not event["injected"] for event in failed)
+
+
+_GONE: Final = ("ECONNREFUSED", "ENOENT", "ENOTCONN", "ECONNRESET")
 
 
 def struck(events: Iterable[Event], point: str) -> bool:

@@ -14,7 +14,17 @@ from typing import Final
 
 from handshaker.harness.contract import Contract
 from handshaker.harness.invariants.base import invariant
-from handshaker.harness.invariants.facts import first, is_allowed, is_exception, peers, told, with_exception
+from handshaker.harness.invariants.facts import (
+    closed_meanwhile,
+    first,
+    is_allowed,
+    is_exception,
+    peers,
+    told,
+    unanswerable,
+    unreachable,
+    with_exception,
+)
 from handshaker.harness.trace import Event, Trace
 from handshaker.harness.verdict import Level, Reach, Violation
 
@@ -24,7 +34,7 @@ _HOOKS: Final = ("setup.raise", "handle.raise", "finish.raise")
 _AROUND: Final = ("init.raise", "finish_request.raise", "process_request.raise")
 _OWN: Final = ("socket.shutdown", "socket.close", "socket.detach")
 _MISUSE: Final = "EBADF"
-_INPUT: Final = ("socket.recv", "socket.eof", "socket.error", "socket.timeout")
+_INPUT: Final = ("datagram.request", "socket.recv", "socket.eof", "socket.error", "socket.timeout")
 
 
 @invariant(
@@ -87,7 +97,8 @@ def _escaped(trace: Trace, contract: Contract) -> Iterator[tuple[Sequence[Event]
         around = first(events, *_AROUND)
         for raised in hooks or ([around] if around else []):
             ordinary = is_exception(raised) and not raised["injected"] and not is_allowed(raised, contract)
-            if ordinary and not _swallowed(events, raised):
+            excused = unanswerable(events, raised, contract) or closed_meanwhile(trace, raised)
+            if ordinary and not excused and not _swallowed(events, raised):
                 yield events, raised
 
 
@@ -109,6 +120,8 @@ def _left_by_peer(events: Sequence[Event], raised: Event) -> str:
     silent = "fell silent" if any(event.kind == "socket.timeout" and not event["injected"] for event in before) else ""
     broken = "broke the connection" if any(map(_is_breakage, before)) and not left.intersection(_OWN) else ""
     lineage = raised["lineage"]
+    if unreachable(before) and first(events, "datagram.request") is not None:
+        return "has left" if "builtins.OSError" in lineage else ""
     if "builtins.ConnectionError" in lineage:
         return gone or broken
     if "builtins.TimeoutError" in lineage:

@@ -129,6 +129,8 @@ def _written_bytes_arrive(trace: Trace, _contract: Contract) -> Answer:
 
 
 def _written_bytes_arrive_in(events: Events) -> Answer:
+    if has(events, "datagram.request"):
+        return NotApplicable("a datagram is sent as a whole: see datagram/one-reply")
     if stopped(events):
         return STOPPED
     if no_chance_to_clean_up(events):
@@ -264,6 +266,8 @@ def _nothing_after_finish(trace: Trace, contract: Contract) -> Answer:
 
 
 def _nothing_after_finish_in(events: Events, contract: Contract) -> Answer:
+    if has(events, "datagram.request"):
+        return NotApplicable("a datagram has no connection")
     finished = of_kind(events, "finish.leave", "finish.raise")[-1]
     left = _left_open(finished, events) if contract.kind == "stream" else ()
     if left:

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from handshaker.harness.contract import LIFECYCLE, Contract
-from handshaker.harness.invariants.base import invariant, settled
+from handshaker.harness.invariants.base import Answer, NotApplicable, invariant, settled
 from handshaker.harness.invariants.facts import (
+    closed_meanwhile,
     first,
     is_allowed,
     is_exception,
@@ -21,6 +22,7 @@ from handshaker.harness.invariants.facts import (
     settled_of,
     shown,
     told,
+    unanswerable,
     with_exception,
 )
 from handshaker.harness.trace import Event, Trace
@@ -175,7 +177,7 @@ def _finish_only_after_setup(trace: Trace, _contract: Contract) -> Iterator[Viol
     "clean-up actions required'; Lib/socketserver.py, BaseRequestHandler.__init__ (try/finally)",
     reach=Reach.INJECTED,
     kinds=("finish.enter",),
-    implied_by=("lifecycle/finish-once",),
+    implied_by=("lifecycle/finish-once", "liveness/process-survives"),
 )
 def _finish_always_after_setup(trace: Trace, _contract: Contract) -> Iterator[Violation]:
     for life in lives(trace):
@@ -267,6 +269,39 @@ def _attributes_before_setup(trace: Trace, _contract: Contract) -> Iterator[Viol
 
 
 @invariant(
+    "lifecycle/defaults-do-nothing",
+    "LC-012",
+    "the default hooks do nothing",
+    requirement="BaseRequestHandler.setup(), handle() and finish() do nothing when nobody overrides them, touch neither "
+    "request nor client_address nor server, and return None.",
+    source="socketserver documentation, BaseRequestHandler.setup/handle/finish: 'The default implementation does "
+    "nothing'; Lib/socketserver.py, BaseRequestHandler",
+)
+def _defaults_do_nothing(trace: Trace, _contract: Contract) -> Answer:
+    told_of = trace.of("probe.defaults")
+    if not told_of:
+        return NotApplicable("the base class is the standard library's own")
+    return [
+        shown(
+            f"BaseRequestHandler.{event['hook']}() does nothing and returns None",
+            f"nobody overrides it, and {_WORDS[event['does']]}: {event['detail']}",
+            event,
+            damage=f"{event['hook']} {event['does']}",
+        )
+        for event in told_of
+        if event["does"] != "nothing"
+    ]
+
+
+_WORDS: Final = {
+    "touches": "it touches the connection",
+    "returns": "it returns something",
+    "raises": "it raises",
+    "missing": "there is none",
+}
+
+
+@invariant(
     "lifecycle/finish-does-not-raise",
     "LC-011",
     "finish() does not raise",
@@ -276,6 +311,7 @@ def _attributes_before_setup(trace: Trace, _contract: Contract) -> Iterator[Viol
     level=Level.MUST,
     reach=Reach.TIMING,
     implied_by=(
+        "datagram/shared-socket-stays-open",
         "lifecycle/finish-only-after-setup",
         "lifecycle/finish-once",
         "lifecycle/files-ready-in-handle",
@@ -286,6 +322,8 @@ def _finish_does_not_raise(trace: Trace, contract: Contract) -> Iterator[Violati
     for life in lives(trace):
         for raised in life:
             if raised.kind != "finish.raise" or raised["injected"] or is_allowed(raised, contract):
+                continue
+            if unanswerable(settled(trace, raised.connection), raised, contract) or closed_meanwhile(trace, raised):
                 continue
             before = first(life, "handle.raise")
             lost = f", which replaces {told(before)} from handle()" if before and before.seq < raised.seq else ""

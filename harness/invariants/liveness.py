@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Final
 
 from handshaker.harness.contract import Contract
-from handshaker.harness.invariants.base import Answer, Family, NotApplicable, Unknown, invariant, settled
-from handshaker.harness.invariants.connection import Events, before, each_connection, has, of_kind, stopped
-from handshaker.harness.invariants.facts import first
+from handshaker.harness.invariants.base import STOPS, Answer, Family, NotApplicable, Unknown, invariant, settled
+from handshaker.harness.invariants.connection import REQUESTS, Events, before, each_connection, has, of_kind, stopped
+from handshaker.harness.invariants.facts import first, is_concurrent
 from handshaker.harness.trace import Event, Trace
 from handshaker.harness.verdict import Level, Reach, Violation
 
@@ -21,12 +21,16 @@ __all__: list[str] = []
 
 _KINDS: Final = ("network.stalled", "network.spinning")
 _EOF: Final = ("half-closed", "closed")
+_OF_DATAGRAMS: Final = ("recvfrom", "sendto")
 _VERBS: Final = {"network.stalled": "waits for ever in", "network.spinning": "repeats for ever"}
 
 
 def _cause(end: Event) -> str:
     """Which rule an endless handler belongs to: eof, reset, silence (it waits for the peer), or spin."""
     after, operation = end["after"], end["operation"]
+    if operation in _OF_DATAGRAMS:
+        # Datagrams have no end that a handler could see: others may still come.
+        return "silence" if end.kind == "network.stalled" else "spin"
     if after == "reset":
         return "reset"
     if operation == "send":
@@ -54,6 +58,19 @@ def _endless(events: Events, cause: str, expected: str) -> Answer:
     ]
 
 
+def _held_up(trace: Trace, events: Events) -> Unknown | None:
+    """Whether a handler that waits, but not for its peer, may wait for another one that was served at the same time."""
+    end = first(events, "network.stalled")
+    if end is None or end["operation"] != "handle" or not is_concurrent(trace):
+        return None
+    others = [other for other in trace.of(*STOPS) if other.connection not in (-1, end.connection)]
+    return (
+        Unknown("its handler may wait for another one, which hangs: see relation/concurrent-isolation")
+        if others
+        else None
+    )
+
+
 @invariant(
     "liveness/ends-after-eof",
     "LC-055",
@@ -61,11 +78,12 @@ def _endless(events: Events, cause: str, expected: str) -> Answer:
     requirement="After the peer has ended the stream, by half-closing or closing at any byte, the handler ends.",
     source="io documentation, RawIOBase.read and socket.recv: an empty bytes object is the end of the stream",
     reach=Reach.PEER,
+    implied_by=("server/listener-open-while-serving",),
 )
 def _ends_after_eof(trace: Trace, _contract: Contract) -> Answer:
     ended = ("peer.half-close", "peer.close")
     expected = "the handler ends when reads give b''"
-    return each_connection(trace, lambda events: _endless(events, "eof", expected), *ended)
+    return each_connection(trace, lambda events: _held_up(trace, events) or _endless(events, "eof", expected), *ended)
 
 
 @invariant(
@@ -78,10 +96,8 @@ def _ends_after_eof(trace: Trace, _contract: Contract) -> Answer:
     implied_by=("liveness/ends-after-eof",),
 )
 def _ends_after_reset(trace: Trace, _contract: Contract) -> Answer:
-    gone = ("peer.reset", "peer.close")
-    return each_connection(
-        trace, lambda e: _endless(e, "reset", "the handler ends when the connection is broken"), *gone
-    )
+    gone, expected = ("peer.reset", "peer.close"), "the handler ends when the connection is broken"
+    return each_connection(trace, lambda events: _held_up(trace, events) or _endless(events, "reset", expected), *gone)
 
 
 @invariant(
@@ -95,7 +111,19 @@ def _ends_after_reset(trace: Trace, _contract: Contract) -> Answer:
     implied_by=("liveness/ends-after-eof", "liveness/ends-after-reset"),
 )
 def _no_spin(trace: Trace, _contract: Contract) -> Answer:
-    return each_connection(trace, _no_spin_in, "socket.accepted")
+    turning = [event for event in trace.of("server.turned") if not _must_spin(trace, event)]
+    return [_loop_spins(event) for event in turning] or each_connection(trace, _no_spin_in, *REQUESTS)
+
+
+def _must_spin(trace: Trace, turned: Event) -> bool:
+    """Whether any loop would have turned like this: its socket was closed, or no descriptor was to be had."""
+    closed = any(event.seq < turned.seq for event in trace.of("server_close.enter"))
+    return closed or any(event["effect"] == "exhausted" for event in trace.of("network.fault"))
+
+
+def _loop_spins(event: Event) -> Violation:
+    actual = f"the loop turned {event['turns'] * 10} times with nothing to do; {event['allowed'] * 10} would be plenty"
+    return Violation("the loop waits for a request", actual, (event.seq,), event.connection, damage="the loop spins")
 
 
 def _no_spin_in(events: Events) -> Answer:
@@ -123,7 +151,9 @@ def _waits_between(events: Events) -> bool:
     implied_by=("io/timeout-applied",),
 )
 def _timeout_respected(trace: Trace, contract: Contract) -> Answer:
-    return each_connection(trace, lambda events: _timeout_respected_in(events, contract.timeout), "socket.accepted")
+    # What a handler of datagrams declares is set by nobody: there is no socket of the request.
+    declared = None if contract.kind == "datagram" else contract.timeout
+    return each_connection(trace, lambda events: _timeout_respected_in(events, declared), *REQUESTS)
 
 
 def _timeout_respected_in(events: Events, declared: float | None) -> Answer:
@@ -154,20 +184,35 @@ def _held(end: Event, actual: str, damage: str) -> Answer:
     "liveness/process-survives",
     "HS-001",
     "no traffic ends the process",
-    requirement="No peer can end the process that the handler runs in: neither by an exit nor by a crash.",
+    requirement="No peer can end the process that the handler runs in: neither by an exit nor by a crash. A child that "
+    "was forked for the request ends by itself when the request is over.",
     source="socketserver documentation, BaseServer.handle_error: after an error the server goes on to handle requests",
     reach=Reach.PEER,
 )
 def _process_survives(trace: Trace, _contract: Contract) -> Answer:
+    gone = [(event, "the process goes on to serve the next peer") for event in trace.of("probe.process-gone")]
+    gone += [(event, "the child goes on until its request is over") for event in _ended_in_handler(trace)]
     return [
         Violation(
-            "the process goes on to serve the next peer",
+            expected,
             f"the process ended with {event['status']}",
             (event.seq,),
             event.connection,
             damage=f"process ended: {event['status']}",
         )
-        for event in trace.of("probe.process-gone")
+        for event, expected in gone
+    ]
+
+
+def _ended_in_handler(trace: Trace) -> list[Event]:
+    """The ends of forked children that came while the handler ran."""
+    return [
+        end
+        for end in trace.of("process.end")
+        for events in (settled(trace, end.connection),)
+        if has(events, "init.enter", "setup.enter")
+        and not has(events, "finish_request.leave", "finish_request.raise", "init.leave", "init.raise")
+        and not stopped(events)
     ]
 
 
@@ -184,6 +229,7 @@ def _process_survives(trace: Trace, _contract: Contract) -> Answer:
         "liveness/ends-after-reset",
         "liveness/no-spin",
         "liveness/timeout-respected",
+        "server/shutdown-returns",
     ),
 )
 def _no_hang(trace: Trace, _contract: Contract) -> Answer:

@@ -1,9 +1,8 @@
 """Oracles that need no specification of the protocol: the same bytes must give the same reply.
 
 Each rule compares a Case (base), the same once more (repeat) and a variant. What base and repeat do not agree on
-cannot be demanded of the variant; `masking` hides it or the answer is Unknown. Replies that may be cut legally are
-not compared: the peer closed or reset, input was left unread, a fault struck, time ran out, or a handler was stopped
-from outside.
+cannot be demanded of the variant; `masking` hides it or the answer is Unknown. Replies that may differ legally are not
+compared: see `exchange`.
 
 All differences of one relation carry one damage name a place (reply, exception), whatever the bytes were, so that one
 defect is one finding.
@@ -11,90 +10,26 @@ defect is one finding.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
-
 from handshaker.harness.contract import Contract
-from handshaker.harness.invariants.base import STOPS, Answer, Family, NotApplicable, Unknown, invariant
-from handshaker.harness.invariants.connection import ENDED_BY_PEER
-from handshaker.harness.invariants.facts import first
-from handshaker.harness.invariants.masking import contrast, masked, normalised
-from handshaker.harness.trace import Event, Trace
+from handshaker.harness.invariants.base import Answer, Family, NotApplicable, Unknown, invariant
+from handshaker.harness.invariants.exchange import Served, doubt, served, those_served
+from handshaker.harness.invariants.facts import is_concurrent
+from handshaker.harness.invariants.masking import contrast, masked
+from handshaker.harness.trace import Event
 from handshaker.harness.verdict import Level, Reach, Violation
 
 __all__: list[str] = []
 
 _Numbers = tuple[int, int, int]
 
-_ENDED_EARLY: Final = {
-    **dict.fromkeys(STOPS, "a handler was stopped from outside"),
-    "server.stopped": "the server stopped, so not every peer was served",
-    "probe.process-gone": "the process ended",
-    "probe.hung": "the handler hung",
-}
-_DISTURBED: Final = {
-    "network.fault": "an injected fault struck, which counts calls",
-    "socket.timeout": "time ran out, which depends on more than the bytes",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class _Served:
-    """What one peer saw and what its handler went through."""
-
-    end: Event
-    reply: bytes
-    port: str
-    life: tuple[str, ...]
-    raised: str
-
-    @property
-    def normalised(self) -> bytes:
-        return normalised(self.reply, self.port)
-
-
-def _served(trace: Trace, connection: int) -> _Served | None:
-    events = trace.of(connection=connection)
-    end = first(events, "peer.end")
-    if end is None:
-        return None
-    connect = first(events, "peer.connect")
-    life = [event for event in events if event.source.startswith("handler")]
-    raised = [event["lineage"][0] for event in life if event.kind.endswith(".raise") and event["lineage"]]
-    journey = (*(event.kind for event in life), *raised)
-    return _Served(end, bytes(end["reply"]), _port(connect), journey, raised[-1] if raised else "")
-
-
-def _port(connect: Event | None) -> str:
-    """The port that the peer connected from; its address is (host, port) or `host:port`."""
-    address = connect["address"] if connect else ""
-    last = address[1] if isinstance(address, tuple) and len(address) > 1 else str(address).rpartition(":")[2]
-    return str(last) if str(last).isdigit() else ""
-
-
-def _doubt(trace: Trace, connection: int) -> Unknown | NotApplicable | None:
-    """Why this connection cannot be compared, if so."""
-    for event in trace:
-        if event.kind in _ENDED_EARLY and event.connection <= connection:
-            return Unknown(_ENDED_EARLY[event.kind])
-        if event.connection != connection:
-            continue
-        if event.kind in _DISTURBED:
-            return Unknown(_DISTURBED[event.kind])
-        if event.kind in ENDED_BY_PEER:
-            return NotApplicable("the peer closed or reset: how much of the reply it gets is a matter of timing")
-        if event.kind == "peer.end" and event["end"] == "reset":
-            return Unknown("the reply may have been cut, since input was left unread")
-    return None
-
 
 def _compare(family: Family, connections: _Numbers, promise: str) -> list[Violation] | Unknown | NotApplicable:
-    """One connection of base, repeat and variant, by number: the same reply, and the same life of the handler."""
+    """One peer of base, repeat and variant, by number: the same reply, and the same life of the handler."""
     pairs = list(zip((family.base, family.repeat, family.variant), connections, strict=True))
     for trace, number in pairs:
-        if doubt := _doubt(trace, number):
-            return doubt
-    base, repeat, variant = (_served(trace, number) for trace, number in pairs)
+        if reason := doubt(trace, number):
+            return reason
+    base, repeat, variant = (served(trace, number) for trace, number in pairs)
     if base is None or repeat is None or variant is None:
         return Unknown("not every peer was served")
     if base.life != repeat.life:
@@ -113,7 +48,7 @@ def _compare(family: Family, connections: _Numbers, promise: str) -> list[Violat
     return []
 
 
-def _comparable(base: _Served, repeat: _Served, variant: _Served) -> tuple[bytes, bytes] | None:
+def _comparable(base: Served, repeat: Served, variant: Served) -> tuple[bytes, bytes] | None:
     """The replies of base and variant without what changes by itself; None when that cannot be told."""
     if base.reply == repeat.reply == variant.reply:
         return b"", b""
@@ -138,8 +73,10 @@ def _segmentation(family: Family, _contract: Contract) -> Answer:
     """Compares every peer, the canary included."""
     if family.relation != "segmentation":
         return NotApplicable("not a family about segmentation")
-    numbers = family.base.connections
-    if not numbers == family.repeat.connections == family.variant.connections:
+    numbers = those_served(family.base)
+    if is_concurrent(family.base) and len(numbers) > 1:
+        return Unknown("the peers are served at the same time, so they may differ by that")
+    if not numbers == those_served(family.repeat) == those_served(family.variant):
         return Unknown("not every peer was served")
     answers = [
         _compare(family, (number, number, number), "the same reply however the bytes are cut") for number in numbers
@@ -197,10 +134,12 @@ def _repeatability(family: Family, contract: Contract) -> Answer:
 def _last_peer(family: Family, contract: Contract, relation: str, circumstance: str) -> Answer:
     if family.relation != relation:
         return NotApplicable(f"not a family about {relation}")
+    if is_concurrent(family.base):
+        return NotApplicable("the peers are served at the same time: see relation/concurrent-isolation")
     traces = (family.base, family.repeat, family.variant)
-    if not all(trace.connections for trace in traces):
+    if not all(map(those_served, traces)):
         return Unknown("not every peer was served")
-    last = tuple(max(trace.connections) for trace in traces)
+    last = [max(those_served(trace)) for trace in traces]
     answer = _compare(family, (last[0], last[1], last[2]), f"the reply of a fresh server, also when {circumstance}")
     if contract.stateless or not isinstance(answer, list) or not answer:
         return answer

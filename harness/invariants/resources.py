@@ -11,7 +11,6 @@ Case before.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final
 
 from handshaker.harness.contract import Contract
@@ -26,17 +25,19 @@ from handshaker.harness.invariants.connection import (
     no_chance_to_clean_up,
     of_kind,
     seqs,
+    server_was_hit,
     stopped,
     trace_was_stopped,
     write_failed,
 )
-from handshaker.harness.invariants.facts import first, told
+from handshaker.harness.invariants.facts import first, is_concurrent, is_over, told
 from handshaker.harness.trace import Event, Trace
 from handshaker.harness.verdict import Level, Reach, Violation
 
 __all__: list[str] = []
 
-_SERVER_RAISED: Final = ("verify_request.raise", "handle_error.raise", "shutdown_request.raise", "close_request.raise")
+_NO_CONNECTION: Final = NotApplicable("a datagram has no socket of its own")
+_FORKED: Final = NotApplicable("a child gives everything back when it exits, right after its request")
 _NOT_OURS: Final = Unknown("an injected fault struck where no code of the handler could clean up")
 
 
@@ -58,13 +59,15 @@ _NOT_OURS: Final = Unknown("an injected fault struck where no code of the handle
     ),
 )
 def _socket_closed_once(trace: Trace, _contract: Contract) -> Answer:
-    return each_connection(trace, _socket_closed_once_in, "socket.accepted")
+    return each_connection(trace, lambda events: _socket_closed_once_in(trace, events), "socket.accepted")
 
 
-def _socket_closed_once_in(events: Events) -> Answer:
-    if stopped(events):
+def _socket_closed_once_in(trace: Trace, events: Events) -> Answer:
+    if stopped(events) or (is_concurrent(trace) and not is_over(trace, events)):
         return STOPPED
-    if _server_was_hit(events):
+    if has(events, "process.end") and not has(events, "finish_request.leave", "finish_request.raise"):
+        return NotApplicable("the child ended while its handler ran, which closes everything")
+    if server_was_hit(events):
         return NotApplicable("an injected fault in a hook of the server: CPython leaves the request to the collector")
     if has(events, "socket.detach"):
         return Unknown("the descriptor was taken out of the socket; somebody else closes it")
@@ -98,11 +101,13 @@ def _closed(actual: str, witness: tuple[Event, ...], damage: str) -> Violation:
 )
 def _shutdown_before_close(trace: Trace, contract: Contract) -> Answer:
     if contract.kind == "datagram":
-        return NotApplicable("a datagram has no connection")
+        return _NO_CONNECTION
     return each_connection(trace, _shutdown_before_close_in, "socket.close")
 
 
 def _shutdown_before_close_in(events: Events) -> Answer:
+    if not has(events, "socket.accepted"):
+        return _NO_CONNECTION
     if stopped(events):
         return STOPPED
     if has(events, "peer.reset"):
@@ -148,13 +153,13 @@ def _shutdown_before_close_in(events: Events) -> Answer:
     ),
 )
 def _no_fd_leak(trace: Trace, _contract: Contract) -> Answer:
-    held = each_connection(trace, _request_held, "socket.close")
+    held = each_connection(trace, lambda events: _request_held(trace, events), "socket.close")
     opened = [event for event in trace.of("probe.descriptors") if event["delta"] > _requests_held(trace)]
     if not opened:
-        return held
+        return [] if trace.of("datagram.request") else held
     if trace_was_stopped(trace):
         return STOPPED
-    if no_chance_to_clean_up(trace) or _server_was_hit(trace):
+    if no_chance_to_clean_up(trace) or server_was_hit(trace):
         return _NOT_OURS
     because, damage, location = _failed_setup(trace, opened[0].connection)
     leak = Violation(
@@ -185,14 +190,13 @@ def _failed_setup(trace: Trace, connection: int) -> tuple[str, str, str]:
     return f"; setup() raised {told(failed)}, so finish() never ran", " by a failed setup", location
 
 
-def _server_was_hit(events: Iterable[Event]) -> bool:
-    """Whether an injected fault made a hook of the server raise."""
-    return any(event["injected"] for event in of_kind(events, *_SERVER_RAISED))
-
-
-def _request_held(events: Events) -> Answer:
+def _request_held(trace: Trace, events: Events) -> Answer:
     """The request socket itself was closed, but something still holds its descriptor at the end of the case."""
-    if stopped(events):
+    if not has(events, "socket.accepted"):
+        return _NO_CONNECTION
+    if trace.header.server == "forking":
+        return _FORKED
+    if stopped(events) or (is_concurrent(trace) and not is_over(trace, events)):
         return STOPPED
     if no_chance_to_clean_up(events):
         return NotApplicable("the injected fault struck where no code of the handler could have cleaned up")
@@ -237,15 +241,19 @@ def _request_held(events: Events) -> Answer:
     ),
 )
 def _closed_explicitly(trace: Trace, _contract: Contract) -> Answer:
+    if trace.header.server == "forking":
+        return _FORKED
     return each_connection(trace, _closed_explicitly_in, "socket.released")
 
 
 def _closed_explicitly_in(events: Events) -> Answer:
+    if not has(events, "socket.accepted"):
+        return _NO_CONNECTION
     if stopped(events):
         return STOPPED
     if has(events, "setup.raise") or no_chance_to_clean_up(events):
         return NotApplicable("setup() or finish() failed: CPython closes neither rfile nor wfile then")
-    if write_failed(events) or _server_was_hit(events):
+    if write_failed(events) or server_was_hit(events):
         return NotApplicable("CPython itself leaves a file or the request open on this path")
     return [
         Violation(
@@ -272,6 +280,8 @@ def _closed_explicitly_in(events: Events) -> Answer:
     implied_by=("resources/no-fd-leak", "lifecycle/one-handler-per-request"),
 )
 def _handler_released(trace: Trace, _contract: Contract) -> Answer:
+    if trace.header.server == "forking":
+        return _FORKED
     alive = trace.of("probe.handler-alive")
     if not alive:
         return []
@@ -311,15 +321,30 @@ def _handler_released(trace: Trace, _contract: Contract) -> Answer:
         "server/verify-request-does-not-raise",
         "server/handle-error-does-not-raise",
         "server/denied-request-closed",
+        "resources/no-thread-left",
+        "resources/children-reaped",
+        "resources/failed-bind-closes",
+        "server/close-is-idempotent",
+        "server/context-manager",
     ),
 )
 def _clean_run(trace: Trace, _contract: Contract) -> Answer:
-    left = [violation for event in trace for violation in _left_behind(event)]
+    left = [violation for event in trace if not _is_ours(trace, event) for violation in _left_behind(event)]
     if not left:
         return []
     if trace_was_stopped(trace):
         return STOPPED
-    return _NOT_OURS if _server_was_hit(trace) or no_chance_to_clean_up(trace) else left
+    return _NOT_OURS if server_was_hit(trace) or no_chance_to_clean_up(trace) else left
+
+
+def _is_ours(trace: Trace, event: Event) -> bool:
+    """Whether an exception that nobody caught is our own, which ended the thread of its request."""
+    if event.kind != "probe.unraisable" or not is_concurrent(trace):
+        return False
+    return any(
+        raised["injected"] and event["exception"] in raised["lineage"]
+        for raised in trace.of("finish_request.raise", "shutdown_request.raise", "close_request.raise")
+    )
 
 
 def _left_behind(event: Event) -> list[Violation]:

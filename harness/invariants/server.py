@@ -1,8 +1,9 @@
-"""One request on its way through a plain server, and whether the server is still there for the next one.
+"""One request on its way through a server, and whether the server is still there for the next one.
 
 The source is `BaseServer._handle_request_noblock` and what it calls. An exception that our own fault raises in
 verify_request(), handle_error() or get_request(), or a SystemExit that it raises anywhere, ends every plain server:
-that is well-known behaviour of CPython, and nobody's bug.
+that is well-known behaviour of CPython, and nobody's bug. With ThreadingMixIn or ForkingMixIn only what is raised in
+the serving thread of the parent ends the server; a forked parent calls close_request() for its copy and nothing else.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from handshaker.harness.contract import SERVER_PATH, Contract
-from handshaker.harness.invariants.base import STOPS, Answer, NotApplicable, invariant
+from handshaker.harness.contract import CONCURRENT_PATH, SERVER_PATH, Contract
+from handshaker.harness.invariants.base import STOPS, Answer, NotApplicable, Unknown, invariant
 from handshaker.harness.invariants.facts import (
     first,
+    is_concurrent,
     is_exception,
     is_over,
     peers,
@@ -33,6 +35,7 @@ _PATH: Final = (
     "get_request",
     "verify_request",
     "process_request",
+    "process_request_thread",
     "finish_request",
     "shutdown_request",
     "close_request",
@@ -162,43 +165,72 @@ def _went_on(trace: Trace, failed: Event) -> Iterator[Violation]:
         "server/accept-errors-survived",
         "resources/socket-closed-once",
         "resources/shutdown-before-close",
+        "resources/parent-closes-connection",
+        "server/child-exits",
     ),
 )
 def _hook_order(trace: Trace, _contract: Contract) -> Answer:
-    if "fork" in trace.header.server:
-        return NotApplicable("the path through a forking server is another one")
-    return [each for _, events in peers(trace) if (each := _off_the_path(trace, events)) is not None]
+    return [
+        each
+        for _, events in peers(trace)
+        if (each := _off_the_path(trace, events) or _parent_goes_on(events)) is not None
+    ]
 
 
 _STEPS: Final = frozenset(kind for steps in SERVER_PATH.values() for kind in steps)
 _PASSING: Final = ("process_request.raise", "shutdown_request.raise")
 
 
+def _parent_goes_on(events: Sequence[Event]) -> Violation | None:
+    """The hooks that the parent of a fork enters for the request: close_request() once, and no other."""
+    entered = [event for event in events if event.kind == "parent.hook"]
+    wrong = next((event for event in entered if event["hook"] != "close_request"), None)
+    if wrong is None:
+        wrong = entered[1] if len(entered) > 1 else None
+    if wrong is None:
+        return None
+    fork = first(events, "process.fork")
+    expected = "after a fork the parent calls close_request() once; all other hooks run in the child"
+    return shown(expected, f"the parent called {wrong['hook']}()", fork, wrong, damage=f"{wrong['hook']} in the parent")
+
+
 def _off_the_path(trace: Trace, events: Sequence[Event]) -> Violation | None:
-    """The first illegal step through SERVER_PATH. An exception may pass through a hook that it did not arise in."""
+    """The first illegal step through the server's path.
+
+    An exception may pass through a hook that it did not arise in.
+    """
+    path = CONCURRENT_PATH if is_concurrent(trace) else SERVER_PATH
     state, last = "idle", None
     for event in events:
         if event.kind == "handle_error.raise":
             # Where handle_error() is called from another hook too, the loop may still clean up; no order is promised.
             return None
-        allowed = _allowed(state, last)
+        allowed = _allowed(path, state, last)
         if event.kind in allowed:
-            state, last = SERVER_PATH[state][event.kind], event
+            state, last = path[state][event.kind], event
         elif event.kind in _STEPS and event.kind not in _PASSING:
-            return _illegal(state, last, event)
-    settled = state in ("idle", "stopped") or first(trace, "server.stopped") is not None
-    return None if settled or not is_over(trace, events) else _illegal(state, last, None)
+            return _illegal(allowed, state, last, event)
+    settled = state in ("idle", "stopped") or first(trace, "server.stopped", "process.escaped") is not None
+    if settled or not is_over(trace, events) or _ended_by_handler(events):
+        return None
+    return _illegal(_allowed(path, state, last), state, last, None)
 
 
-def _allowed(state: str, last: Event | None) -> tuple[str, ...]:
+def _allowed(path: dict[str, dict[str, str]], state: str, last: Event | None) -> tuple[str, ...]:
     """The steps that the table allows, and of the two after verify_request() the one that it decided for."""
     if state == "verified" and last is not None:
         return ("process_request.enter",) if last["result"] else ("shutdown_request.enter",)
-    return tuple(SERVER_PATH[state])
+    return tuple(path[state])
 
 
-def _illegal(state: str, last: Event | None, event: Event | None) -> Violation:
-    allowed = " or ".join(_allowed(state, last)) or "nothing"
+def _ended_by_handler(events: Sequence[Event]) -> bool:
+    """Whether a child ended while its handler ran: what follows is missing, and liveness/process-survives says why."""
+    outcome = first(events, "finish_request.leave", "finish_request.raise")
+    return first(events, "process.end") is not None and outcome is None
+
+
+def _illegal(steps: Sequence[str], state: str, last: Event | None, event: Event | None) -> Violation:
+    allowed = " or ".join(steps) or "nothing"
     return shown(
         f"{f'after {last.kind}' if last else 'first'} comes {allowed}",
         f"{event.kind} came next" if event else "nothing came next",
@@ -221,11 +253,17 @@ def _illegal(state: str, last: Event | None, event: Event | None) -> Violation:
         "server/verify-request-does-not-raise",
         "server/handle-error-does-not-raise",
         "server/accept-errors-survived",
+        "datagram/shared-socket-stays-open",
+        "server/listener-open-while-serving",
+        "server/service-actions",
+        "server/shutdown-returns",
     ),
 )
 def _next_request_served(trace: Trace, _contract: Contract) -> Answer:
     stopped, halted = first(trace, "server.stopped"), first(trace, *STOPS, "probe.process-gone", "probe.hung")
     if stopped is None:
+        if first(trace, "owner.enter") is not None:
+            return Unknown("whether a peer is served is decided by the owner of the server")
         if halted is not None:
             return NotApplicable("a handler was stopped from outside, so the server's fate tells nothing")
         return [_never_accepted(event) for event in _unserved(trace)]
@@ -240,12 +278,14 @@ def _is_ours(trace: Trace, stopped: Event) -> bool:
     """Whether our own fault stopped the server, as it would stop any."""
     if not stopped["injected"]:
         return False
-    hooks = ("verify_request", "handle_error", "get_request")
+    hooks = ("verify_request", "handle_error", "get_request", "service_actions")
     return not is_exception(stopped) or any(struck(trace, hook) for hook in hooks)
 
 
 def _unserved(trace: Trace) -> list[Event]:
-    """The connects of peers that the server never tried to accept."""
+    """The connects of peers that the server never tried to accept; for datagrams, that they were never taken."""
+    if trace.of("peer.datagram"):
+        return list(trace.of("server.abandoned"))
     tried = {event.connection for event in trace.of("get_request.leave", "get_request.raise")}
     return [event for event in trace.of("peer.connect") if event.connection not in tried]
 
@@ -260,5 +300,8 @@ def _stopped(trace: Trace, stopped: Event, unserved: Sequence[Event]) -> Violati
 
 
 def _never_accepted(connect: Event) -> Violation:
+    if connect.kind == "server.abandoned":
+        actual = f"{connect['count']} datagram(s) were never taken, although the server had time enough"
+        return shown("every datagram that arrived is taken and handled", actual, connect, damage="never taken")
     actual = "the peer connected and was never accepted"
     return shown("the peer is accepted and served", actual, connect, damage="never accepted")

@@ -1,8 +1,9 @@
-"""What a plain server does with an exception: whose turn it is, once, in which order, and who hears of it.
+"""What a server does with an exception: whose turn it is, once, in which order, and who hears of it.
 
 The source is `BaseServer._handle_request_noblock`: `except Exception` reports and closes, a bare `except` closes and
-raises on. All of it is judged whoever raised the exception, an injected fault included: that it was raised at all is
-judged elsewhere (`handler/…`). An exception that our own fault raises inside handle_error() is nobody's bug.
+raises on. ThreadingMixIn and ForkingMixIn do the same in the thread or child of the request, which then ends alone.
+All of it is judged whoever raised the exception, an injected fault included: that it was raised at all is judged
+elsewhere (`handler/…`). An exception that our own fault raises inside handle_error() is nobody's bug.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from handshaker.harness.invariants.base import Answer, Unknown, invariant
 from handshaker.harness.invariants.facts import (
     first,
     is_allowed,
+    is_concurrent,
     is_exception,
     is_over,
     peers,
@@ -33,6 +35,7 @@ _PATH: Final = (
     "handle_request",
     "serve_forever",
     "process_request",
+    "process_request_thread",
     "finish_request",
     "shutdown_request",
     "close_request",
@@ -92,13 +95,15 @@ def _misplaced(error: Event, report: Event, events: Sequence[Event]) -> str:
     "LC-010",
     "SystemExit and its like are not errors to report",
     requirement="An exception outside Exception (SystemExit, KeyboardInterrupt, GeneratorExit) never reaches "
-    "handle_error(); the request is shut down, then the exception ends a plain server's loop.",
+    "handle_error(); the request is shut down, then the exception ends a plain server's loop, only the thread of a "
+    "threading server, and with status 1 the child of a forking one.",
     source="socketserver documentation, BaseServer.handle_error: 'Now only called for exceptions derived from the "
     "Exception class' (3.6); Lib/socketserver.py, BaseServer._handle_request_noblock",
     reach=Reach.PEER,
     kinds=("shutdown_request.enter", "server.stopped"),
     orders=(("shutdown_request.enter", "server.stopped"),),
     broken_by=(*_PATH, "handle_error"),
+    implied_by=("server/child-exits",),
 )
 def _base_exceptions(trace: Trace, _contract: Contract) -> Iterator[Violation]:
     for _, events in peers(trace):
@@ -117,7 +122,8 @@ def _base_exceptions(trace: Trace, _contract: Contract) -> Iterator[Violation]:
 def _ended(trace: Trace, error: Event, came: str, events: Sequence[Event]) -> Iterator[Violation]:
     """After *error* the request is shut down once, and then a plain server stops once."""
     ends = [event for event in trace.of("server.stopped") if event.seq > error.seq]
-    until = ends[0].seq if ends else len(trace)
+    alone = is_concurrent(trace) and first(events, "process_request.raise") is None
+    until = ends[0].seq if ends and not alone else len(trace)
     shut = [event for event in events if event.kind == "shutdown_request.enter" and error.seq < event.seq]
     if not shut or shut[0].seq > until:
         expected = f"{came}: the request is shut down, then the server stops"
@@ -125,18 +131,32 @@ def _ended(trace: Trace, error: Event, came: str, events: Sequence[Event]) -> It
     elif len(shut) > 1:
         expected = f"{came}: the request is shut down once"
         yield shown(expected, f"it was shut down {len(shut)} times", error, *shut, damage="shut down again")
-    if trace.header.server == "plain" and len(ends) != 1:
+    if alone:
+        yield from _ended_alone(error, came, events, ends)
+    elif not is_concurrent(trace) and len(ends) != 1:
         expected = f"{came}: it leaves the serving loop, once"
         actual = f"it left {len(ends)} times" if ends else "the serving loop went on"
         yield shown(expected, actual, error, *ends, damage="stopped again" if ends else "survived")
+
+
+def _ended_alone(error: Event, came: str, events: Sequence[Event], stops: Sequence[Event]) -> Iterator[Violation]:
+    """After *error* only the thread or the child of its request ends, the child with status 1."""
+    same = [event for event in stops if event.connection == error.connection and event["lineage"] == error["lineage"]]
+    if same:
+        expected = f"{came}: only the thread or child of its request ends"
+        yield shown(expected, "it left the serving loop too", error, *same, damage="stopped the server")
+    child = first(events, "process.end")
+    if child is not None and child["status"] != "exit 1":
+        actual = f"the child ended with {child['status']}"
+        yield shown(f"{came}: the child exits with 1", actual, error, child, damage="another status")
 
 
 @invariant(
     "server/handle-error-does-not-raise",
     "LC-042",
     "handle_error() does not raise",
-    requirement="handle_error() does not raise: in a plain server that ends serve_forever() "
-    "and skips shutdown_request(), so the peer hangs.",
+    requirement="handle_error() does not raise: in a plain server that ends serve_forever() and skips "
+    "shutdown_request(), so the peer hangs; in a thread or child of its own the report is lost.",
     source="socketserver documentation, BaseServer.handle_error: 'The default action is to print the traceback to "
     "standard error and continue handling further requests'; Lib/socketserver.py, BaseServer._handle_request_noblock",
     reach=Reach.PEER,
@@ -147,7 +167,8 @@ def _handle_error_does_not_raise(trace: Trace, _contract: Contract) -> Iterator[
         if raised is None or struck(events, "handle_error"):
             continue
         report = first(events, "handle_error.enter")
-        fate = "the server stopped and the request was left open"
+        alone = is_concurrent(trace) and first(events, "process_request.raise") is None
+        fate = "its thread or child died of it" if alone else "the server stopped and the request was left open"
         if report is not None and _same(report, raised):
             actual = f"handle_error() raised {told(raised)} again: {fate}"
             yield shown("handle_error() returns", actual, report, raised, damage="raised again")

@@ -57,6 +57,14 @@ def stopped_again() -> NoReturn:
     raise Stopped("stopped before")
 
 
+def _stuck(operation: str) -> NoReturn:
+    """End a handler that waits for what only it could bring about, such as the end of the loop that it runs in."""
+    stop("network.stalled", RUN.connection, operation, "itself")
+
+
+RUN.stuck = _stuck
+
+
 def check_events(number: int) -> None:
     """End a handler that has made more events than a Case may have."""
     if len(RUN.recorder.flat if RUN.recorder else ()) > 2 * EVENTS_MAX:

@@ -8,6 +8,13 @@ What happens on resets, half-closes and writes to a peer that is gone is what Li
   from then on reads give b"", writes EPIPE;
 - the first bytes written to a peer that has closed are accepted and answered by such a reset;
 - once the connection is dead (reset, or ended by both sides), shutdown() and getpeername() give ENOTCONN.
+
+Unix streams know no resets (net/unix/af_unix.c, unix_release_sock):
+
+- writing to a peer that has closed gives EPIPE at once, and takes nothing away from what is still to be read;
+- a peer that goes without having read the whole reply leaves an error behind: after the buffered bytes, before the end
+  of the stream, reads give ECONNRESET once;
+- shutdown() and getpeername() never fail, and after SHUT_RD nothing more is taken.
 """
 
 from __future__ import annotations
@@ -19,7 +26,7 @@ from handshaker.harness.case import Case
 from handshaker.harness.networks.bounds import REPLY_BYTES_MAX, stop
 from handshaker.harness.networks.player import Player
 
-__all__ = ["FIRST_PEER_PORT", "RESET_CUTS_BYTES", "Link", "how_it_ended"]
+__all__ = ["FIRST_PEER_PORT", "RESET_CUTS_BYTES", "Link", "UnixLink", "how_it_ended", "link_of"]
 
 FIRST_PEER_PORT: Final = 40_000
 _LONG_BYTES: Final = 4_096
@@ -35,16 +42,18 @@ def how_it_ended(*, gone: bool, cut: bool, over: bool) -> str:
 
 
 class Link:
-    """Both ends of one connection."""
+    """Both ends of one connection over TCP."""
 
     __slots__ = (
         "address", "barren", "dead", "ended", "error", "inbox", "number", "peer_gone", "player", "reading", "released",
         "reply", "reply_bytes", "room", "shut_rd", "shut_wr", "tallies", "unread",
     )  # fmt: skip
 
-    def __init__(self, number: int, case: Case) -> None:
+    unix = False
+
+    def __init__(self, number: int, case: Case, address: Any) -> None:
         self.number = number
-        self.address = ("127.0.0.1", FIRST_PEER_PORT + number)
+        self.address = address
         self.inbox: bytes | memoryview = b""
         self.ended = False  # a FIN has come: after the inbox, reads give b""
         self.error = 0  # a pending socket error, given once
@@ -102,6 +111,10 @@ class Link:
 
     # what the server side does
 
+    def broken(self) -> bool:
+        """Whether nothing can be written any more."""
+        return self.shut_wr or self.dead
+
     def readable(self) -> bool:
         """Whether a read would not have to wait."""
         return bool(self.inbox or self.ended or self.error or self.shut_rd)
@@ -145,3 +158,61 @@ class Link:
             over=self.released or self.shut_wr,
         )
         return ("peer.end", self.number, how, self.unread, self.player.unplayed)
+
+
+class UnixLink(Link):
+    """Both ends of one connection between Unix sockets."""
+
+    __slots__ = ("_read",)
+
+    unix = True
+
+    def __init__(self, number: int, case: Case, address: Any) -> None:
+        super().__init__(number, case, address)
+        self._read = 0  # bytes of reply that the peer has read, as far as it has looked
+
+    def deliver(self, data: bytes) -> None:
+        """One segment arrives; after SHUT_RD the peer's own write fails."""
+        if not self.shut_rd:
+            super().deliver(data)
+
+    def half_close(self) -> None:
+        """The end of the stream arrives."""
+        self.ended = True
+
+    def reset(self) -> None:
+        """The peer goes without reading any more; when it leaves a part of the reply unread, that is told."""
+        if self.reply_bytes > self._read:
+            self.error = errno.ECONNRESET
+        self.close()
+
+    def stop_reading(self, room: int) -> None:
+        """Only *room* more bytes fit."""
+        self._read = self.reply_bytes
+        super().stop_reading(room)
+
+    def received(self) -> int:
+        """Bytes of reply at the peer, which reads them."""
+        self._read = self.reply_bytes
+        return self.reply_bytes
+
+    def broken(self) -> bool:
+        """Whether nothing can be written any more."""
+        return self.shut_wr or self.peer_gone
+
+    def shut_writing(self) -> None:
+        """The end of the stream goes to the peer."""
+        self.shut_wr = True
+
+    def end(self) -> tuple[Any, ...]:
+        """How the stream ended for the peer: nothing of the reply is lost, but input left unread is an error."""
+        how = how_it_ended(gone=self.peer_gone, cut=self.unread, over=self.released or self.shut_wr)
+        return ("peer.end", self.number, how, self.unread, self.player.unplayed)
+
+
+def link_of(number: int, case: Case) -> Link:
+    """A fresh connection of the peer *number*, over the transport of *case*."""
+    if case.transport == "unix":
+        return UnixLink(number, case, "")
+    port = FIRST_PEER_PORT + number
+    return Link(number, case, ("::1", port, 0, 0) if case.transport == "tcp6" else ("127.0.0.1", port))

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
+import stat
 import sys
 from collections.abc import Callable
 from typing import Any, Final, NoReturn, Protocol
 
 from handshaker.harness.networks.sockets import VirtualTimeout
+from handshaker.harness.places import NOWHERE, PATH_BYTES_MAX, remove_socket_path
 
 __all__ = ["SERVER_PORT", "Accepting", "KernelLess", "MemoryListener"]
 
 SERVER_PORT: Final = 8_000
 _ANYWHERE: Final = "0.0.0.0"  # noqa: S104 - what an unbound socket says; nothing is bound here
+
+_UNBOUND: Final[dict[int, Any]] = {socket.AF_INET: (_ANYWHERE, 0), socket.AF_INET6: ("::", 0, 0, 0)}
 
 _FRESH: Final = {
     (socket.SOL_SOCKET, socket.SO_TYPE): int(socket.SOCK_STREAM),
@@ -21,6 +26,12 @@ _FRESH: Final = {
     (socket.SOL_SOCKET, socket.SO_SNDBUF): 2_626_560,
 }
 _real_socket: Final = socket.socket
+
+
+def _require_unix_option(level: int, optname: int) -> None:
+    """What Linux says of an option that Unix sockets do not have: Nagle's algorithm above all."""
+    if level != socket.SOL_SOCKET or optname == getattr(socket, "SO_REUSEPORT", None):
+        raise OSError(errno.ENOTSUP, "Operation not supported")
 
 
 class Accepting(Protocol):
@@ -33,14 +44,18 @@ class Accepting(Protocol):
 class KernelLess(VirtualTimeout):
     """What a socket without a kernel object answers about itself."""
 
-    family = property(lambda _: socket.AF_INET)
-    type = property(lambda _: socket.SOCK_STREAM)
+    family = property(lambda self: self._family)
+    type = property(lambda self: self._kind)
     proto = property(lambda _: 0)
 
+    _family: int = socket.AF_INET
+    _kind: int = socket.SOCK_STREAM
     _options: dict[tuple[int, int], Any]
 
     def getsockopt(self, level: int, optname: int, buflen: int = 0, /) -> Any:
         """What `setsockopt` set, else what a fresh connection would say of what handlers ask for, else 0."""
+        if self._family == socket.AF_UNIX:
+            _require_unix_option(level, optname)
         value = self._options.get((level, optname), _FRESH.get((level, optname), 0))
         if buflen and isinstance(value, int):
             return value.to_bytes(4, sys.byteorder)[:buflen]
@@ -48,6 +63,8 @@ class KernelLess(VirtualTimeout):
 
     def setsockopt(self, level: int, optname: int, value: Any, optlen: int = 0, /) -> None:
         """Keep the option."""
+        if self._family == socket.AF_UNIX:
+            _require_unix_option(level, optname)
         self._options[level, optname] = value
 
     def get_inheritable(self) -> bool:
@@ -76,13 +93,23 @@ class MemoryListener(KernelLess):
         self._closed = False
         self._timeout = None
         self._options: dict[tuple[int, int], Any] = {}
-        self._address: Any = (_ANYWHERE, 0)
+        self._family = socket.AF_INET if family == -1 else socket.AddressFamily(family)
+        self._kind = socket.SOCK_STREAM if type == -1 else socket.SocketKind(type & 0xF)
+        self._address: Any = _UNBOUND.get(self._family, "")
         self._stand_in: socket.socket | None = None
+        self._file = ""
 
     def bind(self, address: Any, /) -> None:
-        """Any address will do; port 0 becomes a fixed one."""
-        host, port = (address[0] or _ANYWHERE, address[1] or SERVER_PORT) if isinstance(address, tuple) else address
-        self._address = (host, port)
+        """Any address of the family will do; port 0 becomes a fixed one, and a path becomes a file."""
+        if self._family == socket.AF_UNIX:
+            self._address, self._file = _bound_to_path(address)
+        else:
+            self._address = _endpoint(self._family, address)
+
+    def remove_file(self) -> None:
+        """Remove the socket file that `bind` made, if it is still there."""
+        if self._file:
+            remove_socket_path(self._file)
 
     def listen(self, backlog: int = 0, /) -> None:
         """Ready at once."""
@@ -122,6 +149,35 @@ class MemoryListener(KernelLess):
 
     def __repr__(self) -> str:
         return f"<MemoryListener {self._address}>"
+
+
+def _endpoint(family: int, address: Any) -> tuple[Any, ...]:
+    if not isinstance(address, tuple):
+        name = socket.AddressFamily(family).name
+        raise TypeError(f"bind(): {name} address must be tuple, not {type(address).__name__}")
+    host, port = address[0], address[1] or SERVER_PORT
+    if family == socket.AF_INET6:
+        return (host if ":" in host else "::1" if host else "::", port, *(address[2:] or (0, 0)))
+    return (host or _ANYWHERE, port)
+
+
+def _bound_to_path(address: Any) -> tuple[Any, str]:
+    """The name of a Unix socket, and the path of the file that is made for it. Raises what bind() raises."""
+    if not isinstance(address, str | bytes | bytearray | memoryview):
+        raise TypeError(f"a bytes-like object is required, not '{type(address).__name__}'")
+    path = os.fsencode(address) if isinstance(address, str) else bytes(address)
+    if len(path) > PATH_BYTES_MAX:
+        raise OSError("AF_UNIX path too long")
+    if path == os.fsencode(NOWHERE):
+        return NOWHERE, ""
+    if path[:1] in (b"", b"\0"):
+        return path or b"\00000", ""  # a name in the abstract namespace; the kernel chooses one for whoever has none
+    name = os.fsdecode(path)
+    try:
+        os.mknod(name, stat.S_IFSOCK | 0o777)
+    except FileExistsError:
+        raise OSError(errno.EADDRINUSE, "Address already in use") from None
+    return name, name
 
 
 def _not_a_connection(name: str) -> Callable[..., NoReturn]:

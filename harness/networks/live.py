@@ -29,18 +29,19 @@ _Kernel: Any = socket.SocketType
 class LivePeer(KernelPeer):
     """A peer that is played in real time, and what is known about the server's side of its connection."""
 
-    __slots__ = ("accepted", "descriptor", "ready", "waits_in")
+    __slots__ = ("accepted", "descriptor", "inode", "ready", "waits_in")
 
-    def __init__(self, number: int, script: Script) -> None:
-        super().__init__(number, script)
+    def __init__(self, number: int, script: Script, family: int = socket.AF_INET) -> None:
+        super().__init__(number, script, family)
         self.ready = threading.Event()  # its early Steps have been played
         self.accepted = threading.Event()
         self.descriptor = -1
+        self.inode = -1  # of the request socket: a descriptor that was closed may come back as another file
         self.waits_in = ""  # the operation of the request socket that waits without a timeout
 
     def took_all(self) -> bool:
         """Whether the server's side has read all that was sent, as far as can be seen from outside."""
-        return not self.pending and (self.sent == self.taken or unread_bytes(self.descriptor, self.address) == 0)
+        return not self.pending and (self.sent == self.taken or unread_bytes(self.descriptor, self.inode) == 0)
 
     def knows_the_end(self) -> bool:
         """Whether the connection is over for this peer; one that does not read cannot see it, and is not waited for."""
@@ -54,28 +55,31 @@ class LivePeer(KernelPeer):
         return self.sent == self.taken if self.waits_in == "recv" else not self.reading
 
 
-def unread_bytes(descriptor: int, peer: Any) -> int:
-    """How many bytes wait in the socket *descriptor*, if it still is the one that is connected to *peer*; else 0."""
+def unread_bytes(descriptor: int, inode: int) -> int:
+    """How many bytes wait in the socket *descriptor*, if it still is the one with this *inode*; else 0."""
     try:
         copy = os.dup(descriptor)
     except OSError:
         return 0
     try:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=copy) as seen:
-            if seen.getpeername() != peer:
-                return 0
-            return int.from_bytes(fcntl.ioctl(copy, termios.FIONREAD, b"\0\0\0\0"), sys.byteorder)
+        if os.fstat(copy).st_ino != inode:
+            return 0
+        return int.from_bytes(fcntl.ioctl(copy, termios.FIONREAD, b"\0\0\0\0"), sys.byteorder)
     except OSError:
         return 0
+    finally:
+        os.close(copy)
 
 
 class LiveSocket(PulledSocket):
     """The request socket in real time: everything is the kernel's, and written down."""
 
     def __init__(self, descriptor: int, peer: LivePeer) -> None:
-        super().__init__(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=descriptor)
+        super().__init__(peer.family, socket.SOCK_STREAM, 0, fileno=descriptor)
         if peer.small_buffers:
             _Kernel.setsockopt(self, socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL_BUFFER_BYTES)
+        peer.descriptor = descriptor
+        peer.inode = os.fstat(descriptor).st_ino
         self._peer = peer
         self._barren = 0
         self._begin(peer.number)
@@ -126,7 +130,7 @@ class LiveSocket(PulledSocket):
             self._peer.shut_wr = True
 
     def _release(self) -> None:
-        self._peer.unread = unread_bytes(_Kernel.fileno(self), self._peer.address) > 0
+        self._peer.unread = unread_bytes(_Kernel.fileno(self), self._peer.inode) > 0
         self._peer.released = True
         _Kernel.close(self)
 

@@ -3,7 +3,8 @@
 The server's listening socket and the request socket are real, so what the kernel says about resets, half-closes and
 full buffers is what the handler sees. Only the waiting is ours: the request socket never blocks; when the kernel has
 nothing for it, the peer's next Step is played on the peer's own socket, in the same thread, and then it has something.
-Nothing is ever sent to another address than 127.0.0.1, and every port is chosen by the kernel.
+Nothing is ever sent to another address than 127.0.0.1 and ::1, and every port is chosen by the kernel; a Unix server
+has a path of its own, which is removed when its Case is over.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from handshaker.harness.case import Case
 from handshaker.harness.errors import HarnessBug
@@ -20,10 +21,13 @@ from handshaker.harness.networks.clock import CLOCK
 from handshaker.harness.networks.peers import ARRIVAL_S, SMALL_BUFFER_BYTES, KernelPeer, readable
 from handshaker.harness.networks.player import Turn
 from handshaker.harness.networks.sockets import PulledSocket, VirtualTimeout
+from handshaker.harness.places import Place, remove_socket_path, shown_address
 from handshaker.harness.recorder import RUN, Emit
+from handshaker.harness.transports import TRANSPORTS
 
 __all__ = ["LoopbackListener", "LoopbackNetwork", "LoopbackSocket", "named"]
 
+_FREE: Final = {socket.AF_INET: ("127.0.0.1", 0), socket.AF_INET6: ("::1", 0)}
 _Kernel: Any = socket.SocketType  # the C class below socket.socket: what is called on it is not recorded
 
 
@@ -31,7 +35,7 @@ class LoopbackSocket(PulledSocket, VirtualTimeout):
     """The request socket of the loopback network: the kernel's answers, and waiting in virtual time."""
 
     def __init__(self, descriptor: int, peer: KernelPeer) -> None:
-        super().__init__(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=descriptor)
+        super().__init__(peer.family, socket.SOCK_STREAM, 0, fileno=descriptor)
         self._timeout = socket.getdefaulttimeout()
         _Kernel.settimeout(self, 0)
         if peer.small_buffers:
@@ -204,17 +208,13 @@ class LoopbackSocket(PulledSocket, VirtualTimeout):
 
 
 class LoopbackListener(socket.socket):
-    """A real listening socket on 127.0.0.1; also what `socket.socket` makes while a server is constructed."""
+    """A real listening socket on this machine; also what `socket.socket` makes while a server is constructed."""
 
     network: Any = None
 
-    def __init__(self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:  # noqa: A002
-        over_ip = fileno is None and family in (-1, socket.AF_INET, socket.AF_INET6)
-        super().__init__(socket.AF_INET if over_ip else family, type, proto, fileno)
-
     def bind(self, address: Any, /) -> None:
-        """Whatever address is asked for, it is a free port of 127.0.0.1."""
-        super().bind(("127.0.0.1", 0) if self.family == socket.AF_INET else address)
+        """Whatever address is asked for, it is a free port of 127.0.0.1 or ::1; a path is taken as it is."""
+        super().bind(_FREE.get(self.family, address))
 
     def accept(self) -> tuple[socket.socket, Any]:
         """The next peer of the Case. Raises BlockingIOError when all have been served."""
@@ -234,13 +234,20 @@ class LoopbackListener(socket.socket):
 class LoopbackNetwork:
     """One Case on loopback: its peers connect one after another, when the server accepts."""
 
-    __slots__ = ("_address", "case", "listener", "peers")
+    __slots__ = ("_address", "_place", "case", "family", "listener", "peers")
 
     def __init__(self, case: Case) -> None:
         self.case = case
+        self.family: Any = TRANSPORTS[case.transport].family
         self.peers: list[KernelPeer] = []
         self.listener: LoopbackListener | None = None
+        self._place = Place(case.transport)
         self._address: Any = None
+
+    @property
+    def address(self) -> Any:
+        """Where the server is to listen."""
+        return self._place.address
 
     @property
     def waiting(self) -> int:
@@ -261,16 +268,16 @@ class LoopbackNetwork:
         RUN.connection = number
         if RUN.hardships is not None:
             RUN.hardships.strike("get_request")
-        peer = KernelPeer(number, self.case.scripts[number])
+        peer = KernelPeer(number, self.case.scripts[number], self.family)
         self.peers.append(peer)
         peer.connect(self._address)
-        RUN.emit((("peer.connect", number), f"{peer.address[0]}:{peer.address[1]}"))
+        RUN.emit((("peer.connect", number), shown_address(peer.address)))
         if early := self.case.scripts[number].early:
             peer.player.play_early(early)
         descriptor, address = self.listener.take()
         sock = LoopbackSocket(descriptor, peer)
         told = (sock.gettimeout(), False, named(sock, address))
-        RUN.emit((("socket.accepted", number, "AF_INET", "SOCK_STREAM", *told), None))
+        RUN.emit((("socket.accepted", number, self.family.name, "SOCK_STREAM", *told), None))
         return sock, address
 
     def leave(self) -> None:
@@ -284,6 +291,13 @@ class LoopbackNetwork:
         if self.listener is not None:
             self.listener.network = None
             self.listener.close()
+        self._remove_file()
+        self._place.close()
+
+    def _remove_file(self) -> None:
+        """Remove the socket file of a server that chose its path itself; the server may have removed it."""
+        if self.family == socket.AF_UNIX and isinstance(self._address, str):
+            remove_socket_path(self._address)
 
     def finish(self, emit: Emit) -> None:
         """Tell *emit* how each connection ended, after the server is gone."""

@@ -13,25 +13,35 @@ from typing import Any, Final, NoReturn
 from handshaker.harness.case import Case
 from handshaker.harness.networks.bounds import EVENTS_MAX, IDLE_READS_MAX, check_events, stop
 from handshaker.harness.networks.clock import CLOCK
-from handshaker.harness.networks.link import Link
+from handshaker.harness.networks.link import Link, link_of
 from handshaker.harness.networks.listener import SERVER_PORT, KernelLess, MemoryListener
 from handshaker.harness.networks.player import PLAYED
 from handshaker.harness.networks.sockets import PulledSocket
+from handshaker.harness.places import NOWHERE, Place, shown_address
 from handshaker.harness.recorder import RUN, Emit
+from handshaker.harness.transports import TRANSPORTS
 
 __all__ = ["MemoryListener", "MemoryNetwork", "MemorySocket"]
 
 _ROOM_BYTES: Final = 262_144
+_ADDRESSES: Final[dict[int, tuple[Any, Any]]] = {
+    socket.AF_INET: (("127.0.0.1", 0), ("127.0.0.1", SERVER_PORT)),
+    socket.AF_INET6: (("::1", 0), ("::1", SERVER_PORT, 0, 0)),
+    socket.AF_UNIX: (NOWHERE, NOWHERE),
+}
+"""For each family: where a server is asked to listen, and what its connections then say of it."""
 
 
 class MemorySocket(PulledSocket, KernelLess):
     """The request socket of the memory network."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, family: int, own: Any) -> None:
         self._io_refs = 0
         self._closed = False
         self._timeout = socket.getdefaulttimeout()
         self._options = {}
+        self._family = family
+        self._own = own
         self._link = link
         self._begin(link.number)
         link.tallies = self._tallies
@@ -85,10 +95,10 @@ class MemorySocket(PulledSocket, KernelLess):
         deadline = None if patience is None else CLOCK.now + patience
         advance = link.player.advance
         while len(link.inbox) == before:
+            if link.error and (link.unix or not link.ended):
+                self._raise_pending(link)
             if link.ended:
                 return self._barren(link, "recv")
-            if link.error:
-                self._raise_pending(link)
             if link.shut_rd:
                 return self._barren(link, "recv")
             turn = advance(deadline)
@@ -136,10 +146,10 @@ class MemorySocket(PulledSocket, KernelLess):
             self._wait_for_room(link, deadline)
 
     def _may_write(self, link: Link) -> None:
-        if link.error:
+        if link.error and not link.unix:
             self._barren(link, "send")
             self._raise_pending(link)
-        if link.shut_wr or link.dead:
+        if link.broken():
             self._barren(link, "send")
             raise BrokenPipeError(errno.EPIPE, "Broken pipe")
         if RUN.recorder is not None and len(RUN.recorder.flat) > 2 * EVENTS_MAX:
@@ -183,7 +193,7 @@ class MemorySocket(PulledSocket, KernelLess):
     def getsockname(self) -> Any:
         """The server's own address."""
         self._not_released()
-        return ("127.0.0.1", SERVER_PORT)
+        return self._own
 
     def _peername(self) -> Any:
         self._not_released()
@@ -217,19 +227,33 @@ class MemorySocket(PulledSocket, KernelLess):
 
 
 class MemoryNetwork:
-    """One Case in memory: its peers connect one after another, when the server accepts."""
+    """One Case in memory: its peers connect one after another, when the server accepts.
 
-    __slots__ = ("case", "links", "waiting")
+    *files*: the server looks at the file of its Unix socket, so there has to be one.
+    """
 
-    def __init__(self, case: Case) -> None:
+    __slots__ = ("_family", "_listener", "_own", "_place", "address", "case", "links", "waiting")
+
+    def __init__(self, case: Case, *, files: bool = False) -> None:
+        row = TRANSPORTS[case.transport]
         self.case = case
         self.links: list[Link] = []
         self.waiting = len(case.scripts)
         """How many peers have not been accepted yet."""
+        self.address, self._own = _ADDRESSES[row.family]
+        """Where the server is to listen."""
+        self._family: Any = row.family
+        self._listener: MemoryListener | None = None
+        self._place = Place(case.transport) if files and row.unix else None
+        if self._place is not None:
+            self.address = self._place.address
 
     def listen(self, listener: MemoryListener) -> None:
         """Let the peers of this Case connect to *listener*."""
         listener.network = self
+        self._listener = listener
+        if self._family == socket.AF_UNIX:
+            self._own = listener.getsockname()
 
     def accept(self) -> tuple[socket.socket, Any]:
         """Let the next peer connect. Raises BlockingIOError when there is none."""
@@ -240,19 +264,24 @@ class MemoryNetwork:
         run.connection = number
         if run.hardships is not None:
             run.hardships.strike("get_request")
-        link = Link(number, self.case)
+        link = link_of(number, self.case)
         self.links.append(link)
         self.waiting -= 1
-        run.emit((("peer.connect", number), f"127.0.0.1:{link.address[1]}"))
+        run.emit((("peer.connect", number), shown_address(link.address)))
         early = self.case.scripts[number].early
         if early:
             link.player.play_early(early)
-        sock = MemorySocket(link)
-        run.emit((("socket.accepted", number, "AF_INET", "SOCK_STREAM", sock._timeout, False, not link.dead), None))
+        sock = MemorySocket(link, self._family, self._own)
+        told = (self._family.name, "SOCK_STREAM", sock._timeout, False, not link.dead)
+        run.emit((("socket.accepted", number, *told), None))
         return sock, link.address
 
     def close(self) -> None:
-        """There is nothing to give back."""
+        """Remove the socket file, if there is one."""
+        if self._listener is not None:
+            self._listener.remove_file()
+        if self._place is not None:
+            self._place.close()
 
     def finish(self, emit: Emit) -> None:
         """Tell *emit* how each connection ended, after the server is gone."""

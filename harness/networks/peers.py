@@ -1,4 +1,4 @@
-"""One peer on the kernel's loopback interface: a client socket that is played in the thread of the handler.
+"""One peer on the loopback interface or on a Unix socket: a client socket that is played in the handler's thread.
 
 Nothing here waits for the handler. What the peer sends goes out as far as the kernel takes it, the rest when there is
 room again; what it receives it takes when the handler's buffer is full, when it counts bytes, and at the end. Both
@@ -46,12 +46,15 @@ class KernelPeer:
     """One peer's end of a connection: the Wire that its Player plays on."""
 
     __slots__ = (
-        "address", "ended", "handed", "number", "player", "reading", "released", "reply", "room", "sent", "shut_rd",
-        "seen", "shut_wr", "small_buffers", "taken", "tallies", "unread", "_arrived", "_queue", "_socket",
+        "address", "ended", "family", "handed", "number", "player", "reading", "released", "reply", "room", "sent",
+        "shut_rd", "seen", "shut_wr", "small_buffers", "taken", "tallies", "unix", "unread", "_arrived", "_queue",
+        "_socket",
     )  # fmt: skip
 
-    def __init__(self, number: int, script: Script) -> None:
+    def __init__(self, number: int, script: Script, family: int = socket.AF_INET) -> None:
         self.number = number
+        self.family = family
+        self.unix = family == socket.AF_UNIX
         self.small_buffers = any(step.action == "stop-reading" for step in script.steps)
         self.sent = 0  # bytes that the kernel took from the peer
         self.taken = 0  # of these, bytes that the handler took
@@ -67,7 +70,7 @@ class KernelPeer:
         self.player = Player(number, script, self)
         self._arrived = 0
         self._queue: deque[memoryview | Callable[[], None]] = deque()
-        self._socket = _Kernel(socket.AF_INET, socket.SOCK_STREAM)
+        self._socket = _Kernel(family, socket.SOCK_STREAM)
         self._socket.setblocking(False)
 
     def connect(self, server: Any) -> None:
@@ -97,7 +100,7 @@ class KernelPeer:
         self._then(self._close)
 
     def reset(self) -> None:
-        """Abort the connection."""
+        """Abort the connection; a Unix peer can only go without having read what has come since it last looked."""
         self._then(self._abort)
 
     def stop_reading(self, room: int) -> None:
@@ -130,9 +133,20 @@ class KernelPeer:
         self._leave()
 
     def _abort(self) -> None:
-        self._settle()
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
+        if self.unix:
+            self._look_at_the_rest()
+        else:
+            self._settle()
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
         self._leave()
+
+    def _look_at_the_rest(self) -> None:
+        """Learn what has arrived without taking it: input that stays unread is what the server is told of."""
+        size = self.handed - self._arrived
+        with contextlib.suppress(OSError):
+            if size > 0 and (data := self._socket.recv(size, socket.MSG_PEEK)):
+                self.reply.append(data)
+                self._arrived += len(data)
 
     def _leave(self) -> None:
         self.ended = True
@@ -249,6 +263,8 @@ class KernelPeer:
             self._settle()
             if self.released or self.shut_wr:
                 self._await_end()
+            if self.unix and self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                self.seen = "reset"  # a Unix socket tells of unread input also after the end of the stream
             self._socket.close()
         self._queue.clear()
 

@@ -24,9 +24,10 @@ from handshaker.harness.networks.bounds import Stopped, note_stop
 from handshaker.harness.networks.clock import CLOCK
 from handshaker.harness.networks.live import LivePeer, LiveSocket
 from handshaker.harness.networks.loopback import LoopbackNetwork, named
+from handshaker.harness.places import shown_address
 from handshaker.harness.recorder import RUN, Emit, Recorder
 
-__all__ = ["LIMIT_S", "PAUSE_MAX_S", "RealTimeNetwork", "stacks", "stamped"]
+__all__ = ["LIMIT_S", "PAUSE_MAX_S", "RealTimeNetwork", "stacks", "stamped", "throw"]
 
 LIMIT_S: Final = 5.0
 PAUSE_MAX_S: Final = 1.0
@@ -69,15 +70,15 @@ class RealTimeNetwork(LoopbackNetwork):
                 RUN.hardships.strike("get_request")
         descriptor, address = self.listener.take()
         peer.ready.wait(self._limit_s)
-        if address != peer.address:
-            return socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=descriptor), address
+        # Unix peers have no address to tell them by: the first that comes is taken for the one that is connecting.
+        if address != peer.address or (peer.unix and peer.accepted.is_set()):
+            return socket.socket(self.family, socket.SOCK_STREAM, 0, fileno=descriptor), address
         return self._accepted(peer, descriptor), address
 
     def _accepted(self, peer: LivePeer, descriptor: int) -> LiveSocket:
         sock = LiveSocket(descriptor, peer)
-        peer.descriptor = descriptor
         told = (sock.gettimeout(), False, named(sock, peer.address))
-        RUN.emit((("socket.accepted", peer.number, "AF_INET", "SOCK_STREAM", *told), None))
+        RUN.emit((("socket.accepted", peer.number, self.family.name, "SOCK_STREAM", *told), None))
         peer.accepted.set()
         return sock
 
@@ -88,6 +89,7 @@ class RealTimeNetwork(LoopbackNetwork):
         except Stopped:
             pass  # it has done its work
         finally:
+            RUN.owner = 0  # the next thread may be given this one's number
             self._over.set()
 
     # in the thread that plays the Case
@@ -121,13 +123,13 @@ class RealTimeNetwork(LoopbackNetwork):
         for number, script in enumerate(self.case.scripts):
             if self._over.is_set() or RUN.stopped or self.listener is None:
                 return
-            peer = LivePeer(number, script)
+            peer = LivePeer(number, script, self.family)
             self.peers.append(peer)
             try:
                 peer.connect(self._address)
             except OSError:
                 return  # the handler has closed the listening socket
-            RUN.emit((("peer.connect", number), f"{peer.address[0]}:{peer.address[1]}"))
+            RUN.emit((("peer.connect", number), shown_address(peer.address)))
             self._play(peer, script.early)
             peer.ready.set()
             if self._await(peer, peer.accepted.is_set, self._limit_s):
@@ -182,6 +184,8 @@ class RealTimeNetwork(LoopbackNetwork):
             with contextlib.suppress(Exception):
                 shutdown()
 
+        if self._over.is_set():
+            return
         asking = threading.Thread(target=ask, name="handshaker-shutdown", daemon=True)
         asking.start()
         began, busy = time.monotonic(), time.process_time()
@@ -205,13 +209,14 @@ class RealTimeNetwork(LoopbackNetwork):
                 peer.ready.set()
                 peer.abort()
             if not self._over.wait(_GRACE_S):
-                _throw(thread)
+                throw(thread)
             if not self._over.wait(_GRACE_S):
                 RUN.unstoppable()
         thread.join(_GRACE_S)
 
 
-def _throw(thread: threading.Thread) -> None:
+def throw(thread: threading.Thread) -> None:
+    """End what runs in *thread* by an exception, as soon as it runs Python code again."""
     if thread.ident is not None:
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(Stopped))
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 from handshaker.harness.errors import HarnessBug
+from handshaker.harness.networks.house import keep_out_of_houses
 from handshaker.harness.processes.children import Child
 from handshaker.harness.processes.limits import POLL_SECONDS, Limits, Watchdog, cpu_seconds
 from handshaker.harness.processes.progress import ProgressPage
@@ -73,6 +74,7 @@ class Context:
     def _answer(self, writing: int, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
         self._page.adopt()
         self._wire, self._answering = -1, writing
+        keep_out_of_houses(writing)
         try:
             answer = to_line(["ended", function(*args)])
         except BaseException as error:

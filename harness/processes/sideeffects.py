@@ -16,6 +16,8 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final
 
+from handshaker.harness.places import in_a_place
+
 __all__ = ["MOST_DETAILS", "LookupRefused", "OutgoingRefused", "SideEffects", "watch_side_effects"]
 
 MOST_DETAILS: Final = 20
@@ -76,6 +78,12 @@ class SideEffects:
         self._record = record
         self._seen: dict[str, set[str]] = {}
 
+    def hear(self, flat: list[Any]) -> None:
+        """Record what a handler did in another process, as the flat list of events that came from there tells it."""
+        for at, what in enumerate(flat[::2]):
+            if what[0] == "probe.side-effect":
+                self._note(what[2], flat[2 * at + 1])
+
     def _note(self, action: str, detail: str) -> None:
         seen = self._seen.setdefault(action, set())
         detail = detail if len(detail) <= _DETAIL_CHARACTERS else detail[:_DETAIL_CHARACTERS] + "..."
@@ -114,14 +122,15 @@ class SideEffects:
             self._touch(_PATHS[event], _name(args[0]))
 
     def _touch(self, action: str, path: str) -> None:
-        if "__pycache__" not in path:  # Python's own doing, at an import
+        if "__pycache__" not in path and not in_a_place(path):  # Python's own doing, at an import; or ours
             self._note(action, path)
 
     def _send(self, sock: socket.socket, address: Any) -> None:
         if address is None:
             return
         if sock.family in _LOCAL_FAMILIES:
-            self._note("connects to a local service", _name(address))
+            if not in_a_place(_name(address)):
+                self._note("connects to a local service", _name(address))
         elif sock.family not in _IP_FAMILIES or not _is_here(address[0]):
             self._note("connects to another machine (refused)", _place(address))
             raise OutgoingRefused(

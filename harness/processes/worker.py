@@ -18,6 +18,7 @@ import threading
 import time
 from typing import Any
 
+from handshaker.harness.networks.house import keep_out_of_houses
 from handshaker.harness.processes.children import (
     CRASHED,
     Child,
@@ -126,6 +127,7 @@ class _Worker:
     def _live(self, wire: int, task: str, arguments: dict[str, Any], folder: str) -> None:
         """The child's life."""
         self._control.close()
+        keep_out_of_houses(wire)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         context = Context(self._target, self._page, wire, self._stacks)
         try:

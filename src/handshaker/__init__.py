@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from handshaker.harness.case import Case, Fault, Script, Step
+    from handshaker.harness.case import Act, Case, Fault, Script, Step
     from handshaker.harness.errors import HandshakerError, TargetError, UsageError
     from handshaker.harness.pytest_form import (
         InvariantViolated,
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Act",
     "Case",
     "Event",
     "Fault",
@@ -43,7 +44,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    **dict.fromkeys(("Case", "Fault", "Script", "Step"), "handshaker.harness.case"),
+    **dict.fromkeys(("Act", "Case", "Fault", "Script", "Step"), "handshaker.harness.case"),
     **dict.fromkeys(("Event", "Trace"), "handshaker.harness.trace"),
     **dict.fromkeys(("HandshakerError", "TargetError", "UsageError"), "handshaker.harness.errors"),
     **dict.fromkeys(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from socketserver import TCPServer
+from socketserver import ForkingMixIn, TCPServer
 from typing import Any
 
 from handshaker.targets.exhibits.common import Lines
 
-__all__ = ["LineServer"]
+__all__ = ["ForkingLineServer", "LineServer"]
 
 
 class LineServer(TCPServer):
@@ -15,3 +15,7 @@ class LineServer(TCPServer):
 
     def __init__(self, server_address: Any) -> None:
         super().__init__(server_address, Lines)
+
+
+class ForkingLineServer(ForkingMixIn, LineServer):
+    """The same, with a child for each peer."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from socketserver import StreamRequestHandler
 
-from handshaker.targets.exhibits.common import Lines
+from handshaker.targets.exhibits.common import LINE_BYTES, Lines
 
 __all__ = ["NoUncaughtException", "NoUncaughtExceptionRepaired", "ResetIsExpected", "ResetIsExpectedRepaired"]
 
@@ -30,7 +30,7 @@ class ResetIsExpected(StreamRequestHandler):
     """Wrong: a peer that resets the connection ends the loop with an error, which the server then reports."""
 
     def handle(self) -> None:
-        for line in self.rfile:
+        while line := self.rfile.readline(LINE_BYTES):
             self.wfile.write(line)
 
 
@@ -39,7 +39,7 @@ class ResetIsExpectedRepaired(StreamRequestHandler):
 
     def handle(self) -> None:
         try:
-            for line in self.rfile:
+            while line := self.rfile.readline(LINE_BYTES):
                 self.wfile.write(line)
         except ConnectionError:
             pass

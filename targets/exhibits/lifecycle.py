@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from socketserver import BaseRequestHandler, TCPServer
 from typing import Any
 
+from handshaker.targets.bases import Implementation, register
 from handshaker.targets.exhibits.common import LINE_BYTES, Lines
 
 __all__ = [
     "AttributesBeforeSetup",
     "AttributesBeforeSetupRepaired",
+    "DefaultsDoNothing",
+    "DefaultsDoNothingRepaired",
     "FilesReadyInHandle",
     "FilesReadyInHandleRepaired",
+    "Busy",
+    "Calm",
     "FinishAlwaysAfterSetup",
     "FinishAlwaysAfterSetupRepaired",
     "FinishDoesNotRaise",
@@ -194,6 +200,42 @@ class AttributesBeforeSetupRepaired(Lines):
             self.handle()
         finally:
             self.finish()
+
+
+class Busy(BaseRequestHandler):
+    """The base class of somebody's own framework, whose handlers need not override every hook."""
+
+    def setup(self) -> None:
+        self.peer = self.request.getpeername()
+
+
+class Calm(BaseRequestHandler):
+    """The same, with a default that leaves the connection alone."""
+
+    def setup(self) -> None:
+        pass
+
+
+for base in (Busy, Calm):
+    register(Implementation(f"{__name__}:{base.__name__}", {"BaseRequestHandler": base, "TCPServer": TCPServer}))
+
+
+class DefaultsDoNothing(Busy):
+    """Wrong: its framework's setup() asks for the peer's name by default, and fails when the peer has gone already."""
+
+    def handle(self) -> None:
+        with suppress(ConnectionError):
+            while data := self.request.recv(LINE_BYTES):
+                self.request.sendall(data)
+
+
+class DefaultsDoNothingRepaired(Calm):
+    """Repaired: its framework's setup() does nothing, as everybody's who derives from it may rely on."""
+
+    def handle(self) -> None:
+        with suppress(ConnectionError):
+            while data := self.request.recv(LINE_BYTES):
+                self.request.sendall(data)
 
 
 class FinishDoesNotRaise(Lines):

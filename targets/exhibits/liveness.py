@@ -37,6 +37,8 @@ class EndsAfterEof(BaseRequestHandler):
         with suppress(ConnectionError):
             while b"\n" not in data:
                 data += self.request.recv(_CHUNK_BYTES)
+                if len(data) > LINE_BYTES:
+                    return
             self.request.sendall(data.partition(b"\n")[0].upper())
 
 
@@ -48,9 +50,9 @@ class EndsAfterEofRepaired(BaseRequestHandler):
         with suppress(ConnectionError):
             while b"\n" not in data:
                 segment = self.request.recv(_CHUNK_BYTES)
-                if not segment:
-                    return
                 data += segment
+                if not segment or len(data) > LINE_BYTES:
+                    return
             self.request.sendall(data.partition(b"\n")[0].upper())
 
 
@@ -187,7 +189,7 @@ class AnswersCompleteMessage(StreamRequestHandler):
 
     def handle(self) -> None:
         with suppress(ConnectionError):
-            message = self.rfile.read()
+            message = self.rfile.read(LINE_BYTES)
             self.wfile.write(message.partition(b"\n")[0].upper())
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from socketserver import BaseRequestHandler
+from socketserver import BaseRequestHandler, StreamRequestHandler
 from typing import Any, ClassVar
 
 from handshaker.targets.exhibits.common import LINE_BYTES, Lines
 from handshaker.targets.exhibits.common_server import LineServer
 
 __all__ = [
+    "BoundedMemory",
+    "BoundedMemoryRepaired",
     "CleanRun",
     "CleanRunRepaired",
     "ClosedExplicitly",
@@ -19,6 +21,8 @@ __all__ = [
     "HandlerReleasedRepaired",
     "NoFdLeak",
     "NoFdLeakRepaired",
+    "ProcessState",
+    "ProcessStateRepaired",
     "Rejected",
     "ShutdownBeforeClose",
     "ShutdownBeforeCloseRepaired",
@@ -105,7 +109,7 @@ class ClosedExplicitly(BaseRequestHandler):
     def handle(self) -> None:
         lines = self.request.makefile("rb")
         with suppress(ConnectionError):
-            for line in lines:
+            while line := lines.readline(LINE_BYTES):
                 self.request.sendall(line)
 
 
@@ -114,7 +118,7 @@ class ClosedExplicitlyRepaired(BaseRequestHandler):
 
     def handle(self) -> None:
         with self.request.makefile("rb") as lines, suppress(ConnectionError):
-            for line in lines:
+            while line := lines.readline(LINE_BYTES):
                 self.request.sendall(line)
 
 
@@ -168,3 +172,46 @@ class CleanRunRepaired(Lines):
         with suppress(ConnectionError):
             self.wfile.write(greeting)
         super().handle()
+
+
+class ProcessState(Lines):
+    """Wrong: changes the working directory of the whole process to look into a folder, and stays there."""
+
+    def answer(self, line: bytes) -> bytes:
+        if line == b"LIST\n":
+            os.chdir("/")
+            return b"%d entries\n" % len(os.listdir("."))
+        return line.upper()
+
+
+class ProcessStateRepaired(Lines):
+    """Repaired: names the folder instead of going there."""
+
+    def answer(self, line: bytes) -> bytes:
+        if line == b"LIST\n":
+            return b"%d entries\n" % len(os.listdir("/"))
+        return line.upper()
+
+
+class BoundedMemory(StreamRequestHandler):
+    """Wrong: reads a line however long it is, so that a peer who sends no line end fills the memory."""
+
+    def handle(self) -> None:
+        with suppress(ConnectionError):
+            for line in self.rfile:
+                self.wfile.write(b"%d\n" % len(line))
+
+
+class BoundedMemoryRepaired(StreamRequestHandler):
+    """Repaired: a line has a limit; what is longer is dealt with piece by piece."""
+
+    def handle(self) -> None:
+        with suppress(ConnectionError):
+            length = 0
+            while piece := self.rfile.readline(LINE_BYTES):
+                length += len(piece)
+                if piece.endswith(b"\n"):
+                    self.wfile.write(b"%d\n" % length)
+                    length = 0
+            if length:
+                self.wfile.write(b"%d\n" % length)

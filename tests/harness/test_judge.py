@@ -18,7 +18,12 @@ from tests.traces_builder import HEADER, TRACES, Raised, flat_of, lacking, peer,
 ONE, TWO = TRACES["one peer"], TRACES["two peers"]
 RAISES = trace(peer(0, handle=Raised(ValueError)))
 UNCAUGHT = "handler/no-uncaught-exception"
-SERVER = (socketserver.TCPServer, socketserver.BaseRequestHandler)
+SERVER = (
+    socketserver.TCPServer,
+    socketserver.ThreadingMixIn,
+    socketserver.ForkingMixIn,
+    socketserver.BaseRequestHandler,
+)
 
 
 def stand_in(monkeypatch, slug: str, rule, **metadata) -> None:

@@ -48,7 +48,7 @@ def test_every_descriptor_is_given_back_when_hosting_fails():
         assert open_descriptors() == before
 
 
-def test_a_server_is_bound_to_a_free_port_of_127_0_0_1_whatever_it_asks_for():
+def test_a_server_is_bound_to_a_free_port_of_this_machine_whatever_it_asks_for():
     """Neither another interface nor a fixed port is ever used."""
     with contextlib.closing(LoopbackListener()) as listener:
         listener.bind(("0.0.0.0", 80))
@@ -56,7 +56,7 @@ def test_a_server_is_bound_to_a_free_port_of_127_0_0_1_whatever_it_asks_for():
         assert listener.getsockname()[1] not in (0, 80)
     with contextlib.closing(LoopbackListener(socket.AF_INET6)) as listener:
         listener.bind(("::", 0, 0, 0))
-        assert listener.getsockname()[0] == "127.0.0.1"
+        assert listener.getsockname()[0] == "::1"
 
 
 def test_sockets_that_a_constructor_makes_for_itself_work():

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handshaker.harness.case import POINTS, Fault
+from handshaker.harness.case import POINTS, Act, Fault
 from handshaker.harness.errors import UsageError
-from handshaker.harness.options import duration, escaped_bytes, fault
+from handshaker.harness.options import act, duration, escaped_bytes, fault, plain_target
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,50 @@ def test_other_faults_are_refused_with_what_is_allowed(text, said):
     """What is no fault is refused with the point or effect that was probably meant."""
     with pytest.raises(UsageError, match=said):
         fault(text)
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("./server.py", "server.py"),
+        ("./a/../server.py:Handler", "server.py:Handler"),
+        ("package.module:Handler", "package.module:Handler"),
+        ("/srv//app.py:make.handler", "/srv/app.py:make.handler"),
+        ("server", "server"),
+    ],
+)
+def test_one_file_is_one_target_however_its_path_is_spelt(typed: str, told: str) -> None:
+    """What was saved about a file is found again when its path is typed another way."""
+    assert plain_target(typed) == told
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("serve", Act("serve")),
+        ("play:1", Act("play", peer=1)),
+        (" begin:0 ", Act("begin")),
+        ("handle", Act("handle")),
+        ("handle:500ms", Act("handle", seconds=0.5)),
+        ("exit", Act("exit")),
+    ],
+)
+def test_acts_of_the_owner_are_typed_by_their_names(text, meant):
+    """An act is its name, with the number of its peer or the time it may wait."""
+    assert act(text) == meant
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("serv", "did you mean 'serve'"),
+        ("play", "write play:0 for the first peer"),
+        ("begin:x", "write begin:0 for the first peer"),
+        ("shutdown:1", "shutdown takes no value"),
+        ("handle:soon", "'soon' is not a duration"),
+    ],
+)
+def test_other_acts_are_refused_with_what_to_write(text, said):
+    """What is no act is refused with what was probably meant."""
+    with pytest.raises(UsageError, match=said):
+        act(text)

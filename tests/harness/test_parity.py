@@ -21,9 +21,9 @@ _ADDRESSES = ("server.address", "peer.connect", "get_request.leave")
 
 
 @contextlib.contextmanager
-def both(handler: type) -> Iterator[Stages]:
+def both(handler: type, transport: str = "tcp") -> Iterator[Stages]:
     """The handler on the memory network and on loopback."""
-    target = StdlibTarget(handler)
+    target = StdlibTarget(handler, transport=transport)
     with Stage(target, network="memory") as memory, Stage(target, network="loopback") as loopback:
         yield memory, loopback
 
@@ -74,13 +74,14 @@ def cases(draw) -> Case:
     )
 
 
+@pytest.mark.parametrize(("transport", "examples"), [("tcp", 40), ("tcp6", 10), ("unix", 40)])
 @pytest.mark.parametrize("handler", HANDLERS)
-def test_generated_scripts_give_the_same_events_on_both_networks(handler):
+def test_generated_scripts_give_the_same_events_on_both_networks(handler, transport, examples):
     """Every event is the same, in the same order: hooks, bytes, ends, errors, timeouts, stops, and what peers saw."""
-    with both(handler) as stages:
+    with both(handler, transport) as stages:
 
         @given(case=cases())
-        @settings(max_examples=40)
+        @settings(max_examples=examples)
         def run(case):
             assert_same(stages, case)
 

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from handshaker.harness.contract import BUFFERED_READER, BUFFERED_WRITER, LIFECYCLE, SERVER_PATH, Contract
+from handshaker.harness.contract import (
+    BUFFERED_READER,
+    BUFFERED_WRITER,
+    CONCURRENT_PATH,
+    LIFECYCLE,
+    SERVER_PATH,
+    Contract,
+)
 from handshaker.harness.notices import NOTICES, CampaignFinished
 from handshaker.harness.vocabulary import HOOKS, KINDS, SERVER_HOOKS
 
-TABLES = {"LIFECYCLE": LIFECYCLE, "SERVER_PATH": SERVER_PATH}
+TABLES = {"LIFECYCLE": LIFECYCLE, "SERVER_PATH": SERVER_PATH, "CONCURRENT_PATH": CONCURRENT_PATH}
 
 
 def reachable(table: dict[str, dict[str, str]], start: str) -> set[str]:
@@ -31,7 +38,9 @@ def test_every_state_can_be_reached(table):
     assert reachable(table, next(iter(table))) == set(table)
 
 
-@pytest.mark.parametrize(("table", "end"), [(LIFECYCLE, "dead"), (SERVER_PATH, "stopped")], ids=TABLES)
+@pytest.mark.parametrize(
+    ("table", "end"), [(LIFECYCLE, "dead"), (SERVER_PATH, "stopped"), (CONCURRENT_PATH, "stopped")], ids=TABLES
+)
 def test_the_end_is_the_end(table, end):
     """Exactly one state has no way out."""
     assert [state for state, steps in table.items() if not steps] == [end]

@@ -15,6 +15,7 @@ from handshaker.harness.networks.clock import CLOCK
 from handshaker.harness.networks.loopback import LoopbackListener, LoopbackNetwork
 from handshaker.harness.networks.memory import MemoryListener, MemoryNetwork
 from handshaker.harness.recorder import RUN, Recorder
+from handshaker.harness.transports import TRANSPORTS
 
 NETWORKS = {"memory": (MemoryListener, MemoryNetwork), "loopback": (LoopbackListener, LoopbackNetwork)}
 
@@ -44,15 +45,17 @@ class Wire:
 
 
 @contextlib.contextmanager
-def connected(network: str, *steps: Step, early: int = 0, faults: tuple[Fault, ...] = ()) -> Iterator[Wire]:
+def connected(
+    network: str, *steps: Step, early: int = 0, faults: tuple[Fault, ...] = (), transport: str = "tcp"
+) -> Iterator[Wire]:
     """A Wire whose peer plays *steps*, during a run of its own."""
     listener_class, network_class = NETWORKS[network]
     recorder = Recorder()
     CLOCK.reset()
     RUN.begin(recorder, faults, ())
-    playing = network_class(Case((Script(steps, early),)))
-    listener = listener_class()
-    listener.bind(("127.0.0.1", 0))
+    playing = network_class(Case((Script(steps, early),), transport=transport))
+    listener = listener_class(TRANSPORTS[transport].family)
+    listener.bind(playing.address)
     listener.listen()
     playing.listen(listener)
     try:

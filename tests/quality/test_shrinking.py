@@ -82,6 +82,37 @@ PLANTED: dict[str, tuple[Violates, set[Case]]] = {
 }
 
 
+def _datagrams(*data: bytes, repeat: int = 1) -> Case:
+    return Case((Script(tuple(Step("send", each, repeat) for each in data)),), transport="udp")
+
+
+def _sizes(case: Case) -> list[list[int]]:
+    """The sizes of the datagrams of each peer."""
+    return [[len(step.payload) for step in script.steps if step.action == "send"] for script in case.scripts]
+
+
+PLANTED_DATAGRAMS: dict[str, tuple[Violates, set[Case]]] = {
+    "an empty datagram": (lambda case: any(0 in sizes for sizes in _sizes(case)), {_datagrams(b"")}),
+    "a datagram that is cut": (
+        lambda case: any(size > 8192 for sizes in _sizes(case) for size in sizes),
+        {_datagrams(b"a", repeat=8193)},
+    ),
+    "two datagrams of one peer": (lambda case: any(len(sizes) > 1 for sizes in _sizes(case)), {_datagrams(b"", b"")}),
+    "two peers": (
+        lambda case: sum(map(bool, _sizes(case))) > 1,
+        {Case((Script(_sends(b"")), Script(_sends(b""))), transport="udp")},
+    ),
+    "a peer that leaves": (
+        _any(lambda script: Step("close") in script.steps and len(script.steps) > 1),
+        {Case((Script((*_sends(b""), Step("close"))),), transport="udp")},
+    ),
+    "a datagram that comes twice": (
+        lambda case: any(fault.effect == "twice" for fault in case.faults) and bool(sum(map(len, _sizes(case)))),
+        {Case((Script(_sends(b"")),), (Fault("deliver", "twice"),), "udp")},
+    ),
+}
+
+
 def _drawn(plan: Plan, seed: int, violates: Violates) -> FastDriver:
     """A driver whose last Case violates; it has drawn in batches with a swarm each, as a campaign does."""
     random = Random(seed)
@@ -103,6 +134,34 @@ def test_planted_bugs_reach_their_minimum_on_every_seed(name: str) -> None:
         found = minimise(*express(described.value), violates)
         assert found.value in expected, seed
         assert described.calls + found.calls < CALLS_MAX, seed
+
+
+@pytest.mark.parametrize("name", PLANTED_DATAGRAMS)
+def test_planted_bugs_of_datagrams_reach_their_minimum_on_every_seed(name: str) -> None:
+    """Also where what happens is one datagram, or two, or who sends them."""
+    violates, expected = PLANTED_DATAGRAMS[name]
+    plan = PLANS["datagrams"]
+    for seed in range(SEEDS):
+        driver = _drawn(plan, seed, violates)
+        described = minimise(driver.tape, cases(plan), violates)
+        assert described.value is not None, seed
+        found = minimise(*express(described.value), violates)
+        assert found.value in expected, seed
+        assert described.calls + found.calls < CALLS_MAX, seed
+
+
+def test_a_peer_without_an_address_keeps_it() -> None:
+    """The form of an address is part of what is shrunk, and goes when it does not matter."""
+    plan = PLANS["datagrams on Unix"]
+    for form in ("unbound", "abstract"):
+
+        def violates(case: Case, form: str = form) -> bool:
+            return any(script.form == form and script.steps for script in case.scripts)
+
+        described = minimise(_drawn(plan, 1, violates).tape, cases(plan), violates).value
+        assert described is not None
+        found = minimise(*express(described), violates)
+        assert found.value == Case((Script(_sends(b""), form=form),), transport="unix-dgram")
 
 
 def test_bugs_in_users_messages_shrink_within_the_users_strategy() -> None:

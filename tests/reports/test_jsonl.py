@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from handshaker.harness.errors import CaseFileError, UsageError
-from handshaker.harness.notices import NOTICES
+from handshaker.harness.notices import NOTICES, Matrix
 from handshaker.reports.base import open_report
 from handshaker.reports.jsonl import JsonLines, parse_notice, read_jsonl
 from tests.goldens import check_golden
 from tests.reports import samples
 
-EVERYTHING = (*samples.CAMPAIGN, samples.HOSTILE)
+MATRIX = Matrix(("tcp plain", "tcp forking"), (("io", ("1 held", "")),), (("udp plain", "no datagrams"),), 1)
+EVERYTHING = (*samples.CAMPAIGN, samples.HOSTILE, MATRIX)
 
 
 def test_round_trip(tmp_path: Path) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from handshaker.harness.case import Case, Script, Step
+from handshaker.harness.case import Act, Case, Script, Step
 from handshaker.harness.trace import Event, Header, Trace
-from handshaker.reports.steps import case_lines
+from handshaker.reports.steps import case_lines, inline_case
 from handshaker.reports.text import lines_text
 
 
@@ -18,3 +18,17 @@ def test_the_end_is_told_to_those_who_wait_for_it(last: str, told: str) -> None:
     end = Event(0, 0.0, "peer", "peer.end", 0, {"end": "eof", "reply": b"hi"})
     rows = lines_text(case_lines(Case((Script((Step(last),)),)), Trace(Header(), (end,)), 60), color=False).splitlines()
     assert rows[-1].strip() == told
+
+
+def test_what_the_owner_does_is_told_in_order() -> None:
+    """A Case whose server has an owner shows its acts below the peers, and on one line behind them."""
+    case = Case((Script((Step("half-close"),)),), owner=(Act("serve"), Act("play"), Act("handle", seconds=0.5)))
+    rows = lines_text(case_lines(case, None, 60), color=False).splitlines()
+    assert rows[-1] == "owner   serve() · play(0) · handle(0.5 s)"
+    assert inline_case(case, 100) == "connect, half-close; owner: serve(), play(0), handle(0.5 s)"
+
+
+def test_an_owner_without_peers_is_no_empty_case() -> None:
+    """Where nobody connects, the acts are all there is to show."""
+    rows = lines_text(case_lines(Case(owner=(Act("close"),)), None, 60), color=False).splitlines()
+    assert rows == ["owner   close()"]

@@ -61,3 +61,27 @@ def test_an_exception_is_named_once() -> None:
     told = {"lineage": ("builtins.ValueError",), "injected": False, "message": "ValueError: bad @ app.py:3"}
     event = Event(0, 0.0, "handler#0", "handle.raise", 0, told)
     assert event_text(event, 80) == "handle.raise ValueError: bad @ app.py:3"
+
+
+def test_acts_of_the_owner_are_drawn_around_what_the_server_does() -> None:
+    """What the owner does stands in the server's lane, and what happens meanwhile is indented by it."""
+    acts = [("owner.enter", {"act": "close", "nth": 0}), ("owner.leave", {"act": "close", "nth": 0, "seconds": 0.1})]
+    inside = Event(1, 0.0, "server", "server_close.enter")
+    events = [
+        Event(0, 0.0, "owner", *acts[0][:1], -1, acts[0][1]),
+        inside,
+        Event(2, 0.0, "owner", acts[1][0], -1, acts[1][1]),
+    ]
+    rows = timeline_text(Trace(Header(), tuple(events)), width=100).splitlines()[1:]
+    assert [row.split("0.000")[1].strip() for row in rows] == [
+        "owner close()",
+        "server_close.enter",
+        "owner close() done",
+    ]
+    assert rows[1].index("server_close") == rows[0].index("owner") + 2
+
+
+def test_an_act_that_never_returns_says_so() -> None:
+    """The stacks that come with it are for the report, not for one line."""
+    blocked = Event(0, 0.0, "owner", "owner.blocked", -1, {"act": "shutdown", "nth": 1, "stacks": "Thread 0x1"})
+    assert event_text(blocked, 80) == "owner shutdown() has not returned"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from handshaker.harness.case import Case
 from handshaker.strategies.cases import FastDriver, cases
 from handshaker.strategies.dictionary import Dictionary
-from handshaker.strategies.faults import ALL_FAULTS
+from handshaker.strategies.faults import ALL_FAULTS, faults_of
 from handshaker.strategies.hypothesis_bridge import minimise, pool
 from handshaker.strategies.plan import Plan, swarm
 
@@ -28,6 +28,10 @@ PLANS = {
     "one word": Plan(contents=("line",), endings=("half-close",)),
     "swarm": swarm(Plan(WORDS, faults=ALL_FAULTS), Random(3)),
     "messages": Plan(WORDS, messages=True),
+    "datagrams": Plan(WORDS, example=b"PUT x", transport="udp", faults=faults_of("udp")),
+    "datagrams on Unix": Plan(WORDS, transport="unix-dgram"),
+    "datagrams of messages": Plan(messages=True, transport="udp", packet_bytes=512),
+    "owned": Plan(WORDS, owned=True),
 }
 
 

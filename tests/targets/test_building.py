@@ -12,8 +12,9 @@ import pytest
 
 from handshaker.harness.errors import TargetError
 from handshaker.targets.base import LOOPBACK
-from handshaker.targets.building import activate, clone, plain, plain_reason, plan, settle
+from handshaker.targets.building import activate, clone, plan, settle
 from handshaker.targets.detect import overrides
+from handshaker.targets.shaping import plain, plain_reason
 
 
 class Echo(socketserver.StreamRequestHandler): ...

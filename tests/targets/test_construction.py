@@ -90,15 +90,15 @@ def made(target: StdlibTarget, times: int = 2) -> tuple[list[Any], list[Any]]:
 @pytest.mark.parametrize(
     "target",
     [
-        StdlibTarget(Echo),
-        StdlibTarget(functools.partial(Echo)),
-        StdlibTarget(handlers, server=socketserver.TCPServer),
-        StdlibTarget(Echo, server=Home),
-        StdlibTarget(Echo, factory=make_server),
-        StdlibTarget(Ready),
-        StdlibTarget(make_server),
-        StdlibTarget(make_unbound),
-        StdlibTarget(functools.partial(socketserver.TCPServer, LOOPBACK, Echo)),
+        StdlibTarget(Echo, concurrency="plain"),
+        StdlibTarget(functools.partial(Echo), concurrency="plain"),
+        StdlibTarget(handlers, server=socketserver.TCPServer, concurrency="plain"),
+        StdlibTarget(Echo, server=Home, concurrency="plain"),
+        StdlibTarget(Echo, factory=make_server, concurrency="plain"),
+        StdlibTarget(Ready, concurrency="plain"),
+        StdlibTarget(make_server, concurrency="plain"),
+        StdlibTarget(make_unbound, concurrency="plain"),
+        StdlibTarget(functools.partial(socketserver.TCPServer, LOOPBACK, Echo), concurrency="plain"),
     ],
     ids=[
         "class",
@@ -177,7 +177,7 @@ def test_the_factory_is_given_the_handler_that_it_asks_for() -> None:
 
 def test_the_description_is_plain_data_about_the_handler() -> None:
     """Kind, names, overrides and the handler's declared attributes, with a JSON round trip."""
-    told = StdlibTarget(Echo, text="app:Echo", server=Home).describe()
+    told = StdlibTarget(Echo, text="app:Echo", server=Home, concurrency="plain").describe()
     assert told == TargetDescription(
         text="app:Echo",
         kind=TargetKind.HANDLER_CLASS,
@@ -191,7 +191,8 @@ def test_the_description_is_plain_data_about_the_handler() -> None:
         home=told.home,
         where=told.where,
         beside=True,
-        hosted=f"hosted under {__name__}:Home, as asked for",
+        written="threading",
+        hosted=f"hosted under {__name__}:Home, as asked for; over tcp, plain",
         remarks=told.remarks,
     )
     assert told.owns(__file__)
@@ -264,7 +265,10 @@ def test_a_callable_named_as_its_own_factory_is_one() -> None:
     ("thing", "said"),
     [
         (Handlerless, "RequestHandlerClass of .*Handlerless is None"),
-        (lambda: socketserver.UDPServer(LOOPBACK, Other), "speaks datagrams"),
+        (
+            lambda: socketserver.UDPServer(LOOPBACK, Other),
+            "is a stream handler .* allowed transports are tcp, tcp6, unix",
+        ),
         (lambda: None, "returned None, not a server"),
         (lambda: 1 / 0, "ZeroDivisionError: division by zero at .*test_construction.py:"),
         (lambda: sys.exit(3), "sys.exit"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import http.server
-import socket
 import socketserver
 from typing import Any
 from wsgiref.simple_server import demo_app, make_server
@@ -13,8 +12,9 @@ from wsgiref.simple_server import demo_app, make_server
 import pytest
 
 from handshaker.harness.errors import TargetError, UsageError
+from handshaker.harness.transports import TRANSPORTS
 from handshaker.targets.base import TargetKind, qualified_name
-from handshaker.targets.detect import handler_class_of, handler_kind, kind_of, overrides, require_stream
+from handshaker.targets.detect import expects_datagrams, handler_class_of, handler_kind, kind_of, overrides, require_fit
 
 
 class Echo(socketserver.StreamRequestHandler):
@@ -168,31 +168,52 @@ def test_the_handler_class_is_found_through_partials_and_annotations() -> None:
     assert handler_class_of(dict) is None
 
 
-class SixServer(socketserver.TCPServer):
-    address_family = socket.AF_INET6
+@pytest.mark.parametrize(
+    ("handler", "transport", "allowed"),
+    [
+        (Gram, "tcp", "udp, udp6, unix-dgram"),
+        (Gram, "unix", "udp, udp6, unix-dgram"),
+        (Echo, "udp6", "tcp, tcp6, unix"),
+    ],
+)
+def test_a_transport_that_a_handler_cannot_speak_is_refused(handler: type, transport: str, allowed: str) -> None:
+    """The message names the target, its base class, and the transports that are allowed."""
+    with pytest.raises(TargetError, match=rf"app:Target is a .*RequestHandler.*allowed transports are {allowed}"):
+        require_fit(handler, TRANSPORTS[transport], "app:Server", "app:Target")
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_handler_without_a_kind_speaks_every_transport(transport: str) -> None:
+    """BaseRequestHandler promises nothing about its request; a fitting base promises one kind."""
+    require_fit(Either, TRANSPORTS[transport], "", "")
+    require_fit(Gram if TRANSPORTS[transport].datagram else Echo, TRANSPORTS[transport], "", "")
+
+
+class Unpacks(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        data, sender = self.request
+        sender.sendto(data, self.client_address)
+
+
+class Indexes(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        data = self.request[0].strip()
+        self.request[1].sendto(data, self.client_address)
+
+
+class Receives(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        head, rest = self.request.recv(10)[:2]
+        self.request.sendall(bytes([rest, head]))
 
 
 @pytest.mark.parametrize(
-    ("handler", "server", "said"),
-    [
-        (Gram, socketserver.TCPServer, "speaks datagrams"),
-        (Either, socketserver.UDPServer, "speaks datagrams"),
-        (Echo, SixServer, "AF_INET6"),
-        (Echo, socketserver.UnixStreamServer, "AF_UNIX"),
-        (Echo, socketserver.BaseServer, "has no socket"),
-    ],
+    ("handler", "expected"),
+    [(Unpacks, True), (Indexes, True), (Gram, True), (Receives, False), (Echo, False), (Either, False), (None, False)],
 )
-def test_other_transports_are_refused_clearly(handler: type, server: type, said: str) -> None:
-    """What this version cannot play is said by name, with the target's."""
-    with pytest.raises(TargetError, match=said) as caught:
-        require_stream(handler, server, "app:Target")
-    assert "app:Target" in str(caught.value)
-
-
-def test_a_stream_handler_under_a_tcp_server_is_fine() -> None:
-    """Also one that takes either kind."""
-    require_stream(Echo, socketserver.TCPServer, "")
-    require_stream(Either, http.server.HTTPServer, "")
+def test_a_pair_in_request_says_datagrams(handler: type | None, expected: bool) -> None:
+    """The base class decides, else handle(): a request is taken apart only when it is a pair."""
+    assert expects_datagrams(handler) is expected
 
 
 class Careful(Echo):

@@ -1,0 +1,121 @@
+"""One target under several servers: a campaign for each combination of transport and concurrency, simplest first.
+
+What a simpler combination has shown is not told again by a harder one, so a finding names the simplest one that shows
+it. At the end a matrix says what was judged where. A combination that this machine or this handler cannot have is
+skipped, visibly and with the reason; when the only one that was asked for cannot be had, that is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, Final
+
+from handshaker.harness.campaign.conduct import INTERRUPTED, NOTHING_TESTED, Campaign
+from handshaker.harness.campaign.matrix import matrix
+from handshaker.harness.campaign.sighting import Sighting
+from handshaker.harness.errors import TargetError
+from handshaker.harness.notices import CampaignFinished, Notice
+from handshaker.harness.settings import Settings
+from handshaker.harness.transports import TRANSPORTS, Transport
+from handshaker.harness.verdict import Finding
+
+__all__ = ["SAMPLES", "Combinations"]
+
+SAMPLES: Final = {"plain": 1, "threading": 20, "forking": 50}
+"""A server that makes a thread or a process for each request is slow: only one in so many examples is played there."""
+
+_Combination = tuple[str, str]
+
+
+class Combinations:
+    """All campaigns of one run: `run()` conducts them, tells every Notice to *listen*, and returns the exit code."""
+
+    def __init__(self, settings: Settings, transports: tuple[str, ...], listen: Callable[[Notice], None]) -> None:
+        self._settings = settings
+        self._transports = transports or ("",)
+        self._listen = listen
+        self._columns: list[tuple[str, CampaignFinished | str]] = []
+        self._sightings: list[Sighting] = []
+        self._finished: CampaignFinished | None = None
+        self._about: dict[str, Any] = {}
+        self.findings: list[Finding] = []
+
+    def run(self) -> int:
+        """Conduct them all. Raises UsageError or TargetError when nothing could be tested."""
+        codes: list[int] = []
+        for transport in self._named():
+            codes += self._over(transport)
+            if codes[-1:] == [INTERRUPTED]:
+                break
+        code = _worst(codes)
+        if len(self._columns) > 1:
+            self._listen(matrix(self._columns, code))
+        return code
+
+    def _named(self) -> Iterator[str]:
+        """The transports, one after another; for `all` the handler's own comes first, since it tells the others."""
+        if "all" not in self._transports:
+            yield from self._transports
+            return
+        yield ""
+        told = self._about
+        alike = [name for name in TRANSPORTS if told and TRANSPORTS[name].datagram == _row(told).datagram]
+        yield from (name for name in alike if name != told["transport"])
+
+    def _over(self, transport: str) -> list[int]:
+        """The exit codes of the campaigns over one transport."""
+        first = "plain" if self._settings.concurrency in ("", "all") else self._settings.concurrency
+        alone = len(self._transports) == 1 and not self._columns
+        codes = self._try((transport, first), several=not alone)
+        for concurrency in self._more() if codes else ():
+            if codes[-1:] == [INTERRUPTED]:
+                break
+            codes += self._try((self._about["transport"], concurrency), several=True)
+        return codes
+
+    def _more(self) -> tuple[str, ...]:
+        """The concurrencies that come after plain: all of them, or the one that the server was written with."""
+        if self._settings.concurrency == "all":
+            return tuple(name for name in SAMPLES if name != "plain")
+        written: str = self._about["written"]
+        return (written,) if not self._settings.concurrency and written != "plain" else ()
+
+    def _try(self, combination: _Combination, *, several: bool) -> list[int]:
+        """The exit code of one campaign; none when the combination is skipped, as it may be among *several*."""
+        campaign = self._campaign(combination)
+        try:
+            code = campaign.run()
+        except TargetError as error:
+            if not several:
+                raise
+            self._columns.append((" ".join(filter(None, combination)), str(error)))
+            return []
+        self._about = campaign.about
+        self._sightings += campaign.sightings
+        self.findings += campaign.findings
+        if self._finished is not None:
+            self._columns.append((f"{self._about['transport']} {combination[1]}", self._finished))
+        return [code]
+
+    def _campaign(self, combination: _Combination) -> Campaign:
+        transport, concurrency = combination
+        settings = self._settings
+        examples = settings.max_examples and max(1, settings.max_examples // SAMPLES[concurrency])
+        chosen = replace(settings, transport=transport, concurrency=concurrency, max_examples=examples)
+        return Campaign(chosen, self._hear, shown=tuple(self._sightings))
+
+    def _hear(self, notice: Notice) -> None:
+        if isinstance(notice, CampaignFinished):
+            self._finished = notice
+        self._listen(notice)
+
+
+def _row(about: dict[str, Any]) -> Transport:
+    return TRANSPORTS[about["transport"]]
+
+
+def _worst(codes: list[int]) -> int:
+    """One exit code for all: interrupted, else violated, else held; nothing tested only when nothing was anywhere."""
+    tested = [code for code in codes if code != NOTHING_TESTED]
+    return max(tested, default=NOTHING_TESTED)

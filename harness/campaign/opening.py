@@ -1,0 +1,41 @@
+"""The beginning of a campaign: what is tested, how, with which seed, and that there is something to do."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from typing import Any
+
+from handshaker import __version__
+from handshaker.harness.errors import UsageError
+from handshaker.harness.notices import CampaignStarted
+from handshaker.harness.settings import PLAYING, Settings
+from handshaker.harness.verdict import Finding
+
+__all__ = ["require_something", "started"]
+
+
+def started(settings: Settings, network: str, about: dict[str, Any]) -> CampaignStarted:
+    """The Notice that opens a campaign with *settings* on *network*; *about* is what the worker said of the target."""
+    return CampaignStarted(
+        target=settings.target,
+        target_kind=about["kind"],
+        server=about["server"],
+        network=network,
+        transport=settings.transport,
+        seed=settings.seed,
+        max_examples=settings.max_examples,
+        python=platform.python_version(),
+        handshaker=__version__,
+        invariants=len(about["judged"]),
+        concurrency=settings.concurrency,
+    )
+
+
+def require_something(settings: Settings, saved: Sequence[Finding]) -> None:
+    """Raise UsageError when only *saved* findings are to be played again, and there are none."""
+    if not saved and set(settings.phases) & set(PLAYING) == {"regressions"}:
+        raise UsageError(
+            f"nothing to run: only the phase regressions is selected, and no finding of {settings.target} "
+            "as it is hosted now is saved; add sweep or generate"
+        )

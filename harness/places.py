@@ -1,0 +1,139 @@
+"""Where a server listens: an address of its transport that nobody else uses, and what must be cleaned up after it.
+
+Ports are chosen by the kernel. A Unix server leaves its socket file behind, and a path may be 107 bytes long, so each
+gets a short folder of its own, which is removed with all that is in it. The name of the folder tells whose it is: what
+a killed process has left behind is removed by the next one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import re
+import shutil
+import socket
+import stat
+import tempfile
+from pathlib import Path
+from typing import Any, Final, Self
+
+from handshaker.harness.transports import TRANSPORTS
+
+__all__ = [
+    "NOWHERE",
+    "PATH_BYTES_MAX",
+    "Place",
+    "in_a_place",
+    "remove_socket_file",
+    "remove_socket_path",
+    "shown_address",
+]
+
+PATH_BYTES_MAX: Final = 107
+"""The longest path of a Unix socket (Linux, `sun_path` without its final NUL)."""
+
+NOWHERE: Final = "/handshaker/server"
+"""The path of a Unix server in memory: no file is made for it."""
+
+_HOSTS: Final[dict[int, str]] = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
+_PREFIX: Final = "hs-"
+_ROOM_BYTES: Final = 40
+_IN_MEMORY: Final = "/dev/shm"  # noqa: S108 - on a disk, making and removing a folder takes longer than a whole Case
+_FOLDER: Final = re.compile(rf"{_PREFIX}(\d+)-\w+")
+
+
+class Place:
+    """One address over *transport*, free to listen on. A context manager: `close` removes what was made for it.
+
+    Without *files* nothing is made: a path is then only a name, for servers in memory.
+    """
+
+    __slots__ = ("_folder", "address")
+
+    def __init__(self, transport: str, *, files: bool = True) -> None:
+        row = TRANSPORTS[transport]
+        self._folder = _fresh_folder() if row.unix and files else ""
+        self.address: Any = (_HOSTS[row.family], 0) if not row.unix else NOWHERE
+        if self._folder:
+            self.address = f"{self._folder}/server"
+
+    @property
+    def folder(self) -> str:
+        """The folder of a Unix place, for sockets beside the server's; "" when it has none."""
+        return self._folder
+
+    def close(self) -> None:
+        """Remove the folder, with all socket files in it."""
+        if self._folder:
+            _remove(self._folder)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+@functools.cache
+def _top() -> str:
+    """A folder for temporary files whose path is short enough; swept once in a process.
+
+    It is the one that TMPDIR names, else one in memory, if there is one.
+    """
+    tops = (os.environ.get("TMPDIR", ""), _IN_MEMORY, tempfile.gettempdir())
+    short = [top for top in tops if top and len(os.fsencode(top)) + _ROOM_BYTES <= PATH_BYTES_MAX]
+    top = next((top for top in short if os.access(top, os.W_OK | os.X_OK)), "/tmp")  # noqa: S108
+    _sweep(top)
+    return top
+
+
+def _fresh_folder() -> str:
+    return tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=_top())
+
+
+def _remove(folder: str) -> None:
+    try:
+        for entry in os.scandir(folder):
+            os.unlink(entry.path)  # noqa: PTH108 - a server is made and removed for every Case
+        os.rmdir(folder)  # noqa: PTH106
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def in_a_place(path: str) -> bool:
+    """Whether *path* is the folder of a Place, of whatever process, or lies in one."""
+    return _PREFIX in path and any(map(_FOLDER.fullmatch, path.split("/")))
+
+
+def _sweep(top: str) -> None:
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(top):
+            found = _FOLDER.fullmatch(entry.name)
+            if found and entry.is_dir(follow_symlinks=False) and not Path(f"/proc/{found[1]}").exists():
+                shutil.rmtree(entry.path, ignore_errors=True)
+
+
+def remove_socket_file(listener: socket.socket) -> None:
+    """Remove the file that a Unix server socket was bound to, if that file exists and is a socket."""
+    with contextlib.suppress(OSError):
+        path = listener.getsockname() if listener.family == socket.AF_UNIX else ""
+        if isinstance(path, str) and path:
+            remove_socket_path(path)
+
+
+def remove_socket_path(path: str) -> None:
+    """Remove the socket file *path*; anything else there is left alone."""
+    with contextlib.suppress(OSError):
+        if stat.S_ISSOCK(os.lstat(path).st_mode):
+            os.unlink(path)  # noqa: PTH108
+
+
+def shown_address(address: Any) -> str:
+    """An address as a person reads it: host:port, a path, @name for an abstract one, and words for none."""
+    if isinstance(address, tuple) and len(address) >= 2:
+        host, port = address[:2]
+        return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
+    if isinstance(address, bytes):
+        return "@" + address.lstrip(b"\0").decode(errors="backslashreplace")
+    return str(address) if address else "(no address)"

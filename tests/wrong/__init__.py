@@ -1,0 +1,1 @@
+"""Re-implementations of the contract that are wrong in exactly one place each."""
