@@ -97,8 +97,8 @@ SCENARIOS: Final = (
     Scenario("one request", _ONE, _does("begin 0", "begin 1", "handle", "handle", "close")),
     Scenario("one request, and nobody comes", _ONE, _does("handle", "close")),
     Scenario(
-        "one request, and nobody else comes", (*_ONE, *_CHILDREN), _does("begin 0", "handle", "handle", "handle", "close"),
-        concurrencies=("forking",),
+        "one request, and nobody else comes", (*_ONE, *_CHILDREN),
+        _does("begin 0", "handle", "handle", "handle", "close"), concurrencies=("forking",),
     ),
     Scenario(
         "no descriptor is left", _ACCEPTING,

@@ -1,7 +1,7 @@
 """Recording a server that serves several requests at once: which thread or child has which request, and what is left.
 
-For servers that live in a house (`hosting_apart`). Each thread has its own connection (`ConcurrentRun`); every hook that
-is given a request sets that of its thread, so it is right also where a user's own pool of threads calls
+For servers that live in a house (`hosting_apart`). Each thread has its own connection (`ConcurrentRun`); every hook
+that is given a request sets that of its thread, so it is right also where a user's own pool of threads calls
 finish_request(). The rules are those of `instrument_server`: events are added, nothing else is changed.
 
 After a fork the parent's copy of the connection is no connection any more: what the parent does with it is told by

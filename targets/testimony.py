@@ -23,8 +23,8 @@ def told(error: BaseException) -> tuple[Any, ...]:
     """*error* as plain values: its type, its message and place, the attribute that a server lacked, its number."""
     line = innermost_user_line(error.__traceback__)
     lacked = getattr(error, "name", None) if isinstance(error, AttributeError) and hosting_failure(error) else None
-    number = error.errno if isinstance(error, OSError) else None
-    message = error.strerror if number else str(error)
+    number, message = (error.errno, error.strerror) if isinstance(error, OSError) else (None, None)
+    message = message or str(error)
     return type(error).__name__, f"{message} at {line}" if line else f"{message}", lacked, number
 
 

@@ -207,12 +207,15 @@ def _no_half_reply_in(events: Events) -> Answer:
     reach=Reach.PEER,
 )
 def _reply_to_sender(trace: Trace, contract: Contract) -> Answer:
-    # Who answers its senders and once sends to another peer instead has mixed them up; who never does is a relay.
-    answers = contract.stateless or any(reply["to"] == "sender" for reply in trace.of("datagram.reply"))
-    return each_connection(trace, lambda events: _reply_to_sender_in(events, answers=answers), "datagram.reply")
+    # A handler that remembers may pass on what a peer says, and acknowledge other things: only who is declared to
+    # remember nothing has mixed its peers up.
+    def judge(events: Events) -> Answer:
+        return _reply_to_sender_in(events, stateless=contract.stateless)
+
+    return each_connection(trace, judge, "datagram.reply")
 
 
-def _reply_to_sender_in(events: Events, *, answers: bool) -> Answer:
+def _reply_to_sender_in(events: Events, *, stateless: bool) -> Answer:
     replies, by_finish = of_kind(events, "datagram.reply"), _sent_by_finish(events)
     astray = [reply for reply in replies if reply["to"] != "sender"]
     foreign = [reply for reply in replies if reply["to"] == "sender" and not reply["own"]]
@@ -224,10 +227,10 @@ def _reply_to_sender_in(events: Events, *, answers: bool) -> Answer:
         return []
     if any(taken["via"] == "handler" for taken in of_kind(events, "datagram.request")):
         return Unknown("the handler took further datagrams by itself, and may answer any of them")
-    if astray[0] in by_finish or (answers and astray[0]["to"] == "peer"):
+    if astray[0] in by_finish or (stateless and astray[0]["to"] == "peer"):
         whom = "another peer" if astray[0]["to"] == "peer" else "an address that no peer has"
         return [_misled(f"the only reply to this request went to {whom}", astray[0], "sent astray")]
-    return Unknown("the handler never answers its sender, so it may pass messages on")
+    return Unknown("the handler may pass messages on; declared stateless, it would have mixed up its peers")
 
 
 def _misled(actual: str, reply: Event, damage: str) -> Violation:

@@ -24,6 +24,7 @@ __all__ = [
     "is_concurrent",
     "is_exception",
     "is_over",
+    "is_owned",
     "lives",
     "peers",
     "settled_of",
@@ -83,7 +84,7 @@ def is_over(trace: Trace, events: Sequence[Event]) -> bool:
         return False
     if is_concurrent(trace):
         return _is_over_beside(trace, events)
-    if first(trace, "owner.enter") is not None:
+    if is_owned(trace):
         return _loop_went_on(trace, events)
     return any(event.kind == "peer.end" for event in events) or bool(trace.of("server.closed"))
 
@@ -92,7 +93,10 @@ def _loop_went_on(trace: Trace, events: Sequence[Event]) -> bool:
     """Whether the thread that served this connection has done something else since.
 
     An owner may do what it likes with its server, and the Case ends with its last act, whoever is being served then.
+    Where an act is blocked, another loop may have gone on.
     """
+    if first(trace, "owner.blocked") is not None:
+        return False
     taken = [event for event in events if event.kind in ("get_request.leave", "process_request.enter")]
     return bool(taken) and first(trace, *_GOING_ON, after=taken[-1].seq) is not None
 
@@ -101,6 +105,11 @@ _GOING_ON: Final = (
     "get_request.enter", "service_actions.enter", "serve_forever.leave", "serve_forever.raise",
     "handle_request.leave", "handle_request.raise",
 )  # fmt: skip
+
+
+def is_owned(trace: Trace) -> bool:
+    """Whether the server's owner did what it liked, instead of serving all peers to their end."""
+    return first(trace, "owner.enter") is not None
 
 
 def is_concurrent(trace: Trace) -> bool:

@@ -272,8 +272,8 @@ def _attributes_before_setup(trace: Trace, _contract: Contract) -> Iterator[Viol
     "lifecycle/defaults-do-nothing",
     "LC-012",
     "the default hooks do nothing",
-    requirement="BaseRequestHandler.setup(), handle() and finish() do nothing when nobody overrides them, touch neither "
-    "request nor client_address nor server, and return None.",
+    requirement="BaseRequestHandler.setup(), handle() and finish() do nothing when nobody overrides them, touch "
+    "neither request nor client_address nor server, and return None.",
     source="socketserver documentation, BaseRequestHandler.setup/handle/finish: 'The default implementation does "
     "nothing'; Lib/socketserver.py, BaseRequestHandler",
 )

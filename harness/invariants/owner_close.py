@@ -185,7 +185,7 @@ def _left(trace: Trace, act: Span) -> Iterator[Violation]:
         if not end["injected"] and not any(span.end and span.end.kind.endswith(".raise") for span in inside):
             yield with_exception(end, f"{act.begin['act']} returns", f"it raised {told(end)}")
     elif end.kind == "owner.blocked":
-        if not any(span.end is None for span in inside):
+        if not unfinished(trace, end, "server_close"):
             yield shown("it returns", "it waits for ever", act.begin, end, damage="never returns")
     elif act.begin["act"] == "exit":
         listening = first(trace, "server.listener", after=act.begin.seq)

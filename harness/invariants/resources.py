@@ -30,7 +30,7 @@ from handshaker.harness.invariants.connection import (
     trace_was_stopped,
     write_failed,
 )
-from handshaker.harness.invariants.facts import first, is_concurrent, is_over, told
+from handshaker.harness.invariants.facts import first, is_concurrent, is_over, is_owned, told
 from handshaker.harness.trace import Event, Trace
 from handshaker.harness.verdict import Level, Reach, Violation
 
@@ -63,7 +63,7 @@ def _socket_closed_once(trace: Trace, _contract: Contract) -> Answer:
 
 
 def _socket_closed_once_in(trace: Trace, events: Events) -> Answer:
-    if stopped(events) or (is_concurrent(trace) and not is_over(trace, events)):
+    if stopped(events) or ((is_concurrent(trace) or is_owned(trace)) and not is_over(trace, events)):
         return STOPPED
     if has(events, "process.end") and not has(events, "finish_request.leave", "finish_request.raise"):
         return NotApplicable("the child ended while its handler ran, which closes everything")
@@ -196,7 +196,7 @@ def _request_held(trace: Trace, events: Events) -> Answer:
         return _NO_CONNECTION
     if trace.header.server == "forking":
         return _FORKED
-    if stopped(events) or (is_concurrent(trace) and not is_over(trace, events)):
+    if stopped(events) or ((is_concurrent(trace) or is_owned(trace)) and not is_over(trace, events)):
         return STOPPED
     if no_chance_to_clean_up(events):
         return NotApplicable("the injected fault struck where no code of the handler could have cleaned up")

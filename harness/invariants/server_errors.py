@@ -121,7 +121,9 @@ def _base_exceptions(trace: Trace, _contract: Contract) -> Iterator[Violation]:
 
 def _ended(trace: Trace, error: Event, came: str, events: Sequence[Event]) -> Iterator[Violation]:
     """After *error* the request is shut down once, and then a plain server stops once."""
-    ends = [event for event in trace.of("server.stopped") if event.seq > error.seq]
+    ends = [event for event in trace.of("server.stopped", "handle_request.raise") if event.seq > error.seq]
+    if any(event.kind == "server.stopped" for event in ends):  # a loop of one's own may have called handle_request()
+        ends = [event for event in ends if event.kind == "server.stopped"]
     alone = is_concurrent(trace) and first(events, "process_request.raise") is None
     until = ends[0].seq if ends and not alone else len(trace)
     shut = [event for event in events if event.kind == "shutdown_request.enter" and error.seq < event.seq]

@@ -51,6 +51,7 @@ _GRACE_S: Final = 2.0
 _STACKS_S: Final = 0.5
 _STACKS_BYTES_MAX: Final = 65_536
 _SLICE_MS: Final = 5
+_STILL_SLICES: Final = 3
 _ROUNDS: Final = 50
 _prctl: Final[Callable[..., int] | None] = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 _private: Final[set[int]] = set()
@@ -114,6 +115,7 @@ class House:
         self._lifeline, far = socket.socketpair()
         self._stacks = _stacks_file()
         self._subreaper = _subreaper(1)
+        self._ours = set(_children(os.getpid()))
         self.status: int | None = None
         self.exit_fd = -1
         self.pid = 0
@@ -148,21 +150,43 @@ class House:
             if poller.poll(seconds * 1_000):
                 os.killpg(self.pid, signal.SIGKILL)  # its number cannot belong to anybody else before it is reaped
                 self.status = _wait(self.pid)
+                self._end_adopted()
         return self.status is not None
+
+    def _end_adopted(self) -> None:
+        """End what a house that ended by itself has left to us; such a process is in a session of its own."""
+        for _ in range(_ROUNDS):
+            session = os.getsid(0)
+            left = [pid for pid in _children(os.getpid()) if pid not in self._ours and _session(pid) != session]
+            if not left:
+                return
+            for pid in {*left, *(each for pid in left for each in descendants(pid))}:
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+            for pid in left:
+                _reap_adopted(pid)
 
     def stacks(self) -> str:
         """The stacks of all threads of all processes of the house, as faulthandler writes them."""
         start = os.fstat(self._stacks).st_size
-        for pid in (self.pid, *descendants(self.pid)):
-            with contextlib.suppress(OSError):
-                os.kill(pid, _DUMP_SIGNAL)
-        deadline, size = time.monotonic() + _STACKS_S, start
-        while time.monotonic() < deadline:
-            size, before = os.fstat(self._stacks).st_size, size
-            if size > start and size == before:
-                break
+        for pid in (self.pid, *sorted(descendants(self.pid))):
+            self._dump(pid)  # one after another, for two would write into each other's lines
+        size = min(os.fstat(self._stacks).st_size - start, _STACKS_BYTES_MAX)
+        return os.pread(self._stacks, size, start).decode(errors="backslashreplace")
+
+    def _dump(self, pid: int) -> None:
+        """Have one process write its stacks, and wait until it has; one that cannot is not waited for long."""
+        start = size = os.fstat(self._stacks).st_size
+        try:
+            os.kill(pid, _DUMP_SIGNAL)
+        except OSError:
+            return
+        deadline = time.monotonic() + _STACKS_S
+        still = 0
+        while still < _STILL_SLICES and time.monotonic() < deadline:
             select.poll().poll(_SLICE_MS)
-        return os.pread(self._stacks, min(size - start, _STACKS_BYTES_MAX), start).decode(errors="backslashreplace")
+            size, before = os.fstat(self._stacks).st_size, size
+            still = still + 1 if start < size == before else 0
 
     def end(self) -> None:
         """End the house and all that it has started; a house that says goodbye by itself is waited for by `reap`."""
@@ -287,11 +311,20 @@ def _children(pid: int) -> list[int]:
     return found
 
 
-def _is_zombie(pid: int) -> bool:
+def _stat(pid: int) -> list[str]:
+    """What the system says of a process, from its state on (proc(5), /proc/pid/stat); empty when it is gone."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text("latin-1").rpartition(")")[2].split()[0] in "ZX"
+        return Path(f"/proc/{pid}/stat").read_text("latin-1").rpartition(")")[2].split()
     except OSError:
-        return True
+        return []
+
+
+def _is_zombie(pid: int) -> bool:
+    return _stat(pid)[:1] in ([], ["Z"], ["X"])
+
+
+def _session(pid: int) -> int:
+    return int((_stat(pid) or [0, 0, 0, 0])[3])
 
 
 def kill_children() -> None:
@@ -310,7 +343,5 @@ def cpu_seconds(pid: int) -> float:
     """Seconds of processor time that the process and its descendants have used by now."""
     total = 0
     for each in (pid, *descendants(pid)):
-        with contextlib.suppress(OSError):
-            fields = Path(f"/proc/{each}/stat").read_text("latin-1").rpartition(")")[2].split()
-            total += int(fields[11]) + int(fields[12])
+        total += sum(map(int, _stat(each)[11:13]))
     return total / os.sysconf("SC_CLK_TCK")

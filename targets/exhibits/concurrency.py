@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 from contextlib import suppress
-from socketserver import StreamRequestHandler
+from socketserver import ForkingMixIn, StreamRequestHandler, TCPServer
 from typing import Any
 
 from handshaker.targets.exhibits.common import LINE_BYTES, Lines
@@ -21,6 +21,7 @@ __all__ = [
     "ConcurrentIsolationRepaired",
     "HandleTimeoutReaps",
     "HandleTimeoutReapsRepaired",
+    "Hurried",
     "MaxChildren",
     "MaxChildrenRepaired",
     "NoThreadLeft",
@@ -102,10 +103,23 @@ class ChildExitsRepaired(ForkingLineServer):
                 os._exit(status)
 
 
-class MaxChildren(ForkingLineServer):
+class Hurried(Lines):
+    """Does not wait long for a line, since a child that waits keeps others from being served."""
+
+    timeout = 0.5
+
+    def handle(self) -> None:
+        with suppress(TimeoutError):
+            super().handle()
+
+
+class MaxChildren(ForkingMixIn, TCPServer):
     """Wrong: collects the children that have ended, but never waits for one when max_children are alive."""
 
     max_children = 1
+
+    def __init__(self, server_address: Any) -> None:
+        super().__init__(server_address, Hurried)
 
     def collect_children(self, *, blocking: bool = False) -> None:
         alive = self.active_children or set()
@@ -115,10 +129,13 @@ class MaxChildren(ForkingLineServer):
                     alive.discard(pid)
 
 
-class MaxChildrenRepaired(ForkingLineServer):
+class MaxChildrenRepaired(ForkingMixIn, TCPServer):
     """Repaired: waits until fewer than max_children are alive, and then collects the others that have ended."""
 
     max_children = 1
+
+    def __init__(self, server_address: Any) -> None:
+        super().__init__(server_address, Hurried)
 
     def collect_children(self, *, blocking: bool = False) -> None:
         alive = self.active_children or set()

@@ -177,7 +177,7 @@ _ALL: Final = (
     _exhibit("datagram/truncation-noticed", _datagrams(b"a", repeat=8_193)),
     _exhibit("datagram/one-reply", _datagrams(b"")),
     _exhibit("datagram/no-half-reply", _datagrams(b""), allowed=(f"{_HOME}.datagram.Rejected",), example=b"len abc"),
-    _exhibit("datagram/reply-to-sender", _datagrams(b"", b"")),
+    _exhibit("datagram/reply-to-sender", _datagrams(b"", b""), stateless=True),
     _exhibit("datagram/shared-socket-stays-open", _datagrams(b"")),
     _exhibit("relation/segmentation", _peer(b"aa", "half-close")),
     _exhibit("relation/isolation", _ANYBODY, stateless=True),

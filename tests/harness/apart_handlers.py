@@ -91,6 +91,21 @@ class EndsTheProcess(socketserver.BaseRequestHandler):
         os._exit(3)
 
 
+class LeavesFamilyAndEnds(socketserver.BaseRequestHandler):
+    """Ends the server's process, while a child in a session of its own lives on."""
+
+    def handle(self):
+        reading, writing = os.pipe()
+        if (child := os.fork()) == 0:
+            os.setsid()
+            os.write(writing, b".")
+            while True:
+                time.sleep(60)
+        os.read(reading, 1)
+        self.request.sendall(str(child).encode())
+        os._exit(3)
+
+
 class Raises(socketserver.BaseRequestHandler):
     def handle(self):
         self.request.recv(10)

@@ -84,6 +84,13 @@ def test_what_a_handler_leaves_behind_is_found_wherever_it_went(houses):
     assert nobody_left(houses)
 
 
+def test_what_a_dead_house_leaves_behind_is_found(houses):
+    """When the server's process is gone before its children, they are ended all the same."""
+    trace = play(handlers.LeavesFamilyAndEnds, "threading", LINE)
+    assert [event["status"] for event in trace.of("probe.process-gone")] == ["exit 3"]
+    assert nobody_left([*houses, int(trace.replies[0])])
+
+
 @pytest.mark.parametrize("transport", ["tcp", "unix", "unix-dgram"])
 def test_nothing_is_left_open(transport, tmp_path, monkeypatch):
     """Ten Cases, of which some hang: descriptors, threads and files are as before."""

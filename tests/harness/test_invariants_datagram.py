@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from handshaker.harness.invariants.base import REGISTRY
+from handshaker.harness.campaign.workbench import outcome
+from handshaker.harness.invariants.base import REGISTRY, Family
 from handshaker.harness.judge import Judge, primary
 from handshaker.harness.trace import Trace
 from handshaker.harness.verdict import Outcome
@@ -73,3 +74,58 @@ def test_an_exception_of_a_handler_shows_the_datagram_that_caused_it():
     served = trace(asked(0, packet=b"", handle=Raised()))
     (violation,) = verdict("handler/no-uncaught-exception", Asked(served)).violations
     assert [served.events[seq].kind for seq in violation.witness] == ["datagram.request", "handle.raise"]
+
+
+# relations
+
+
+def related(relation: str, variant: Trace, base: Trace | None = None) -> Asked:
+    """A stateless handler whose last peer is compared."""
+    base = trace(asked(0)) if base is None else base
+    return Asked(Family(relation, base, base, variant), replace(DATAGRAMS, stateless=True))
+
+
+AFTER_ANOTHER = trace(asked(0, 0, b"x", b"X"), asked(1, 1))
+
+
+@pytest.mark.parametrize("relation", ["isolation", "repeatability"])
+def test_replies_are_compared_by_peer(relation):
+    """The last peer gets what it gets alone, in the same number of datagrams, whatever others get."""
+    slug = f"relation/{relation}"
+    assert verdict(slug, related(relation, AFTER_ANOTHER)).outcome is Outcome.HOLDS
+    other = trace(asked(0, 0, b"x", b"X"), asked(1, 1, answer=b"x"))
+    assert verdict(slug, related(relation, other)).outcome is Outcome.VIOLATED
+    split = trace(asked(0), asked(1, 1, answer=b"", sent=[*reply(1, b"HEL"), *reply(1, b"LO")]))
+    assert verdict(slug, related(relation, split)).outcome is Outcome.VIOLATED
+    fails = trace(asked(0), asked(1, 1, handle=Raised()))
+    assert verdict(slug, related(relation, fails)).outcome is Outcome.VIOLATED
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        trace([event("peer.datagram", -1, b"x", peer=0, fate="lost")], asked(0, 1)),
+        trace([event("peer.leave", -1, peer=1)], asked(0), asked(1, 1, answer=b"x")),
+        trace(asked(0, listening=False), asked(1, 1, answer=b"x")),
+        trace(asked(0), [event("server.abandoned", count=1)], asked(1, 1, answer=b"x")),
+        trace(asked(0, early=[event("network.stalled", 0, operation="recvfrom", after="open")]), asked(1, 1)),
+    ],
+)
+def test_what_may_legally_differ_is_not_compared(variant):
+    """Lost datagrams, peers that left, and a server that is not there any more."""
+    assert verdict("relation/isolation", related("isolation", variant)).outcome in (
+        Outcome.UNKNOWN,
+        Outcome.NOT_APPLICABLE,
+    )
+
+
+def test_an_outcome_is_what_each_peer_received():
+    """In how many datagrams matters, and for a relation only the last peer does."""
+    over = [event("peer.over", -1, b"HELLO", peer=number, unplayed=0) for number in (0, 1)]
+    flat = [item for pair in over for item in pair]
+    one, two = ((("peer.reply", -1, 1, True), data) for data in (b"HEL", b"LO"))
+    whole = (("peer.reply", -1, 1, True), b"HELLO")
+    assert outcome([*flat, *one, *two]) != outcome([*flat, *whole])
+    assert outcome([*flat, *one, *two], last_only=True) == [b"HEL", b"LO"]
+    first = (("peer.reply", -1, 0, True), b"HELLO")
+    assert outcome([*flat, *first, *whole], last_only=True) == outcome([*flat, *whole], last_only=True)

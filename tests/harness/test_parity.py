@@ -10,14 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handshaker.harness.case import Case, Fault, Script, Step
-from handshaker.harness.recorder import Recorder
+from handshaker.harness.conformance.transport import observable
 from handshaker.harness.runner import Stage
 from handshaker.targets.stdlib import StdlibTarget
 from tests.harness.parity_handlers import HANDLERS
 
 Stages = tuple[Stage, Stage]
-
-_ADDRESSES = ("server.address", "peer.connect", "get_request.leave")
 
 
 @contextlib.contextmanager
@@ -26,15 +24,6 @@ def both(handler: type, transport: str = "tcp") -> Iterator[Stages]:
     target = StdlibTarget(handler, transport=transport)
     with Stage(target, network="memory") as memory, Stage(target, network="loopback") as loopback:
         yield memory, loopback
-
-
-def observable(recorder: Recorder) -> list[tuple]:
-    """All events in order, with the bytes that travelled; addresses and texts of messages belong to one run."""
-    return [
-        (*what, payload if isinstance(payload, bytes) else None)
-        for what, payload in zip(recorder.flat[::2], recorder.flat[1::2], strict=True)
-        if what[0] not in _ADDRESSES
-    ]
 
 
 def assert_same(stages: Stages, case: Case) -> None:

@@ -104,7 +104,9 @@ BAD = {
         "half, and the server stops": of(asked(0, answer=b"HEL", handle=Raised(SystemExit))),
     },
     "datagram/reply-to-sender": {
-        "to the last speaker": of(asked(0), asked(1, 1, sent=[], early=astray(1))),
+        "to the last speaker": of(
+            asked(0), asked(1, 1, sent=[], early=astray(1)), contract=replace(BASE, stateless=True)
+        ),
         "by finish()": of(asked(0, sent=astray(0, held="same"))),
         "to nobody, by finish()": of(asked(0, sent=astray(0, to="nobody", held="same"))),
         "a stateless one": of(asked(0, sent=[], early=astray(0)), contract=replace(BASE, stateless=True)),
@@ -153,6 +155,7 @@ DOUBT = {
         "by our fault": Asked(DATAGRAM_TRACES["handle raises"], DATAGRAMS),
     },
     "datagram/reply-to-sender": {
+        "a relay that acknowledges": of(asked(0), asked(1, 1, sent=[], early=astray(1))),
         "a relay": of(asked(0, sent=[]), asked(1, 1, sent=[], early=astray(1)), contract=BASE),
         "to somebody outside": of(asked(0), asked(1, 1, sent=[], early=astray(1, to="nobody")), contract=BASE),
         "to one whose datagram it took itself": of(
