@@ -160,10 +160,10 @@ class House:
             left = [pid for pid in _children(os.getpid()) if pid not in self._ours and _session(pid) != session]
             if not left:
                 return
-            for pid in {*left, *(each for pid in left for each in descendants(pid))}:
-                with contextlib.suppress(OSError):
-                    os.kill(pid, signal.SIGKILL)
             for pid in left:
+                for each in (*descendants(pid), pid):
+                    with contextlib.suppress(OSError):
+                        os.kill(each, signal.SIGKILL)
                 _reap_adopted(pid)
 
     def stacks(self) -> str:
@@ -324,7 +324,8 @@ def _is_zombie(pid: int) -> bool:
 
 
 def _session(pid: int) -> int:
-    return int((_stat(pid) or [0, 0, 0, 0])[3])
+    told = _stat(pid)
+    return int(told[3]) if told else os.getsid(0)
 
 
 def kill_children() -> None:
