@@ -23,7 +23,7 @@ __all__ = ["TEXT_MAX", "Probes", "open_descriptors"]
 
 TEXT_MAX: Final = 20_000
 _THREAD_GRACE_S: Final = 0.1
-_WINDOW: Final = 16
+_WINDOW: Final = 4
 _PLAIN: Final = logging.Formatter()
 _ONCE: Final = frozenset({"default", "module", "once"})
 
@@ -146,7 +146,6 @@ class Probes:
             self._replace(undo, sys, "unraisablehook", _uncaught(sys.unraisablehook))
             self._replace(undo, threading, "excepthook", _uncaught(threading.excepthook))
             self._undo = undo.pop_all()
-        self._watch_descriptors()
         self.settle()
         return self
 
@@ -193,12 +192,13 @@ class Probes:
         self._poll = select.poll()
         for descriptor in range(first, first + _WINDOW):
             self._poll.register(descriptor, 0)
+        self._free = len(self._poll.poll(0))
 
     def settle(self) -> None:
         """From here on, more threads or descriptors than now are news."""
         self._threads = set(threading.enumerate())
         self._thread_count = threading.active_count()
-        self._free = len(self._poll.poll(0))
+        self._watch_descriptors()
         self.descriptors = open_descriptors()
 
     def disturbed(self) -> bool:

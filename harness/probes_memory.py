@@ -108,12 +108,12 @@ class Weighed:
 
 def large_peer(case: Case) -> tuple[int, int] | None:
     """The number of the peer, and of its Step, that sends the most in one go, if that is *LARGE_BYTES* or more."""
-    found, most = None, LARGE_BYTES - 1
-    for number, script in enumerate(case.scripts):
-        for place, step in enumerate(script.steps):
-            if len(step.data) * step.repeat > most:
-                found, most = (number, place), len(step.data) * step.repeat
-    return found
+    sizes = [len(step.data) * step.repeat for script in case.scripts for step in script.steps]
+    most = max(sizes, default=0)
+    if most < LARGE_BYTES:
+        return None
+    places = [(number, place) for number, script in enumerate(case.scripts) for place in range(len(script.steps))]
+    return places[sizes.index(most)]
 
 
 def enlarged(case: Case, place: tuple[int, int], times: int) -> Case:

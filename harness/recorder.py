@@ -12,6 +12,7 @@ import itertools
 import os
 import threading
 from collections.abc import Callable
+from threading import get_ident
 from typing import Any, Final, NoReturn
 
 from handshaker.harness.case import Fault
@@ -202,14 +203,14 @@ class Run:
         self.hardships = Hardships(faults) if faults else None
         self.home = home
         self.instances = 0
-        self.owner = threading.get_ident()
+        self.owner = get_ident()
         self.stopped = False
         self.swallowed = 0
         self.active = True
 
     def thread(self) -> int:
         """0 in the thread that plays the Case, the thread's own number in any other."""
-        ident = threading.get_ident()
+        ident = get_ident()
         return 0 if ident == self.owner else ident
 
     def clear(self) -> None:
@@ -279,7 +280,7 @@ class ConcurrentRun(Run):
     @property
     def owner(self) -> int:
         """The thread itself, if it serves a connection: here every serving thread plays the Case."""
-        return threading.get_ident() if HERE.connection >= 0 else 0
+        return get_ident() if HERE.connection >= 0 else 0
 
     @owner.setter
     def owner(self, _: int) -> None:

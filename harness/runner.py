@@ -130,7 +130,8 @@ class Stage:
         if self.is_apart(case):
             return self._run_apart(case)
         self.state.begin()
-        recorder, began = Recorder(), time.process_time()
+        large = large_peer(case) is not None
+        recorder, began = Recorder(), time.process_time() if large else 0.0
         network = self._perform(case, recorder)
         if recorder.stopped_by and recorder.stopped_by[0] == "network.kernel" and self.network == "loopback":
             self.in_real_time = True
@@ -140,12 +141,12 @@ class Stage:
             self._choose(_REAL_TIME)
             recorder = Recorder()
             network = self._perform(case, recorder)
-        took_s = time.process_time() - began
+        took_s = time.process_time() - began if large else 0.0
         if changed := self.state.end(case):
             self._note_state(case, recorder, changed)
         if self._probes.disturbed():
             self._examine(case, recorder, self._probes)
-        if large_peer(case) is not None:
+        if large:
             self._weigh(case, recorder, took_s)
         network.finish(recorder.emit)
         return recorder

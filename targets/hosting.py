@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from handshaker.harness.recorder import RUN
-from handshaker.targets.instrument import ALIVE, raised
+from handshaker.targets.instrument import ALIVE, raised, remembered
 from handshaker.targets.instrument_server import TracedServer, instrument_server
 
 __all__ = ["Host", "Listening", "end_server", "note_server_stopped", "note_survivors", "serve"]
@@ -65,6 +65,12 @@ def note_server_stopped(exception: BaseException) -> None:
         exception.__traceback__ = None
 
 
+@remembered
+def _takes_turns(server_class: type) -> bool:
+    """Whether servers of this (derived) class serve turn by turn, as the standard library's do."""
+    return hasattr(super(TracedServer, server_class), "_handle_request_noblock")
+
+
 class Host:
     """One target, hosted in the thread that plays the Case, from the making of its server to its close."""
 
@@ -76,7 +82,7 @@ class Host:
         """Serve all peers of *network* on a fresh server object."""
         server = self.new_server(network)
         del ALIVE[:]
-        if hasattr(super(TracedServer, server), "_handle_request_noblock"):
+        if _takes_turns(type(server)):
             self._serve(server, network)
         else:
             _note_own_loop()
@@ -125,8 +131,9 @@ def _no_lookup(name: str = "") -> str:
 
 def _note_address(server: Any, listener: socket.socket) -> None:
     own, said = listener.getsockname(), server.server_address
+    shown = repr(own)
     agrees = said == own if not isinstance(own, tuple) else isinstance(said, tuple) and said[:2] == own[:2]
-    RUN.emit((("server.address", -1, agrees), f"server_address {said!r}, socket {own!r}"))
+    RUN.emit((("server.address", -1, agrees), f"server_address {shown if said is own else repr(said)}, socket {shown}"))
 
 
 def note_survivors(at_least: int) -> None:

@@ -31,11 +31,10 @@ from handshaker.targets.instrument_beside import TracedBeside, instrument_beside
 from handshaker.targets.instrument_owner import TracedOwner, construct
 from handshaker.targets.instrument_server import TracedServer
 from handshaker.targets.testimony import hear, rebuilt, testify, told
-from handshaker.targets.watching import WATCH
+from handshaker.targets.watching import OURS, WATCH
 
 __all__ = ["ApartDatagramHost", "ApartHost"]
 
-_OURS: Final = "handshaker-"
 _GRACE_S: Final = 0.1
 _PER_CONNECTION: Final = 1_000
 _OUR_CLASSES: Final = (TracedBeside, TracedOwner, TracedServer)
@@ -121,7 +120,7 @@ class _Resident:
             return
         body = functools.partial(self._act, nth, action, seconds)
         # No daemons: a thread that a server starts without saying what it is takes that from the one that serves.
-        threading.Thread(target=body, name=f"{_OURS}{action}", daemon=False).start()
+        threading.Thread(target=body, name=f"{OURS}{action}", daemon=False).start()
 
     def _act(self, nth: int, action: str, seconds: float) -> None:
         """One act of the owner, in a thread of its own; *nth* is -1 for those of the usual life, which is not told."""
@@ -212,7 +211,7 @@ class _Resident:
             RUN.emit((("probe.threads-left", -1, len(left), daemons), None))
 
     def _is_handlers(self, thread: threading.Thread) -> bool:
-        mine = thread in self._threads or thread in WATCH.threads or thread.name.startswith(_OURS)
+        mine = thread in self._threads or thread in WATCH.threads or thread.name.startswith(OURS)
         return not mine and thread not in _executors_threads()
 
     def say_goodbye(self) -> None:

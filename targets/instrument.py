@@ -12,7 +12,7 @@ import io
 import socket
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
 
 from handshaker.harness.contract import BUFFERED_READER, BUFFERED_WRITER
@@ -123,10 +123,20 @@ def _replies_at_the_end(handler_class: type) -> bool:
 
 
 @remembered
-def _lacks(key: tuple[type, str]) -> tuple[str, ...]:
-    cls, role = key
-    names = BUFFERED_READER if role == "rfile" else BUFFERED_WRITER
+def _lacks_of_a_reader(cls: type) -> tuple[str, ...]:
+    return _missing_in(cls, BUFFERED_READER)
+
+
+@remembered
+def _lacks_of_a_writer(cls: type) -> tuple[str, ...]:
+    return _missing_in(cls, BUFFERED_WRITER)
+
+
+def _missing_in(cls: type, names: Iterable[str]) -> tuple[str, ...]:
     return () if issubclass(cls, io.BufferedIOBase) else tuple(name for name in names if not hasattr(cls, name))
+
+
+_FILES: Final = (("rfile", _lacks_of_a_reader), ("wfile", _lacks_of_a_writer))
 
 
 class TracedHandler:
@@ -235,9 +245,10 @@ def _as_supplied(handler: Any, supplied: tuple[Any, Any, Any]) -> tuple[str, ...
 
 
 def _probe_interface(handler: Any) -> None:
-    for role in ("rfile", "wfile"):
-        file = handler.__dict__.get(role)
-        if file is not None and (lacks := _lacks((type(file), role))):
+    files = handler.__dict__
+    for role, lacks_of in _FILES:
+        file = files.get(role)
+        if file is not None and (lacks := lacks_of(type(file))):
             RUN.emit((("probe.interface", RUN.connection, role, type(file).__name__, lacks), None))
 
 

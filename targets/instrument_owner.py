@@ -108,7 +108,8 @@ class TracedOwner(TracedServer):
     def handle_request(self) -> Any:
         """Write down the one turn, and how long it may wait."""
         state = _state(self)
-        state.turns = _Turns()
+        if not state.loops:
+            state.turns = _Turns()
         with _deeper(state.here, "serving"):
             return _recorded("handle_request", super().handle_request, _patience(self))  # type: ignore[misc]
 

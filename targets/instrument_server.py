@@ -7,10 +7,10 @@ apart: the standard report of an error is printed without its stack.
 from __future__ import annotations
 
 import sys
-import threading
 import traceback
 from collections.abc import Callable
 from socketserver import BaseServer
+from threading import get_ident
 from typing import Any, Final
 
 from handshaker.harness.recorder import RUN
@@ -38,10 +38,12 @@ class TracedServer:
         except BaseException as exception:
             emit_raise(("get_request.raise", run.connection), exception)
             raise
-        told = isinstance(result, tuple) and len(result) == 2
-        if told:
-            vars(self).setdefault("_handshaker_given_", {})[id(result[0])] = result[1]
-        run.emit((("get_request.leave", run.connection), repr(result[1]) if told else ""))
+        told = ""
+        if isinstance(result, tuple) and len(result) == 2:
+            request, address = result
+            self.__dict__.setdefault("_handshaker_given_", {})[id(request)] = address
+            told = repr(address)
+        run.emit((("get_request.leave", run.connection), told))
         return result
 
     def verify_request(self, request: Any, client_address: Any) -> Any:
@@ -60,7 +62,7 @@ class TracedServer:
     def shutdown(self) -> Any:
         """End the loop, where one runs in another thread; write it down when the thread that serves asks for this."""
         run = RUN
-        if run.owner == threading.get_ident():
+        if run.owner == get_ident():
             run.emit((("shutdown.enter", run.connection, "serving"), None))
             return without_waiting(self, super().shutdown, stuck=True)  # type: ignore[misc]
         if self._handshaker_loop_:
@@ -73,12 +75,17 @@ class TracedServer:
         Where peers are served turn by turn, nobody else closes the server meanwhile: the end of the Case comes soon.
         """
         run = RUN
-        if run.active and run.owner != threading.get_ident() and not self._handshaker_loop_:
+        if run.active and run.owner != get_ident() and not self._handshaker_loop_:
             return None
         number = run.connection
         if number >= 0:
             run.emit((("server_close.enter", number), None))
-        result = super().server_close()  # type: ignore[misc]
+        try:
+            result = super().server_close()  # type: ignore[misc]
+        except BaseException as exception:
+            if number >= 0:
+                emit_raise(("server_close.raise", number), exception)
+            raise
         if number >= 0:
             run.emit((("server_close.leave", number), None))
         return result

@@ -11,15 +11,18 @@ import os
 import signal
 import threading
 import time
+import warnings
 import weakref
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
 from handshaker.harness.eventlog import EventLog
 from handshaker.harness.recorder import RUN
 
-__all__ = ["DOING", "ESCAPED", "WATCH", "Doing", "Watch", "end_child"]
+__all__ = ["DOING", "ESCAPED", "OURS", "WATCH", "Doing", "Watch", "end_child"]
+
+OURS: Final = "handshaker-"
+"""How the names of our own threads in a house begin."""
 
 ESCAPED: Final = 98
 """The exit status of a child that came back out of process_request(): it is ended there and then."""
@@ -110,7 +113,7 @@ class Watch:
 
     def zombies(self) -> set[int]:
         """The children of the server that have ended and were not waited for."""
-        return {pid for pid in list(self.children) if _state_of(pid) == "Z"}
+        return {pid for pid in list(self.children) if _is_zombie(pid)}
 
     def note_children(self, moment: str, dead_before: set[int]) -> None:
         """Write down how many children there are; *dead_before* had ended before they should have been reaped."""
@@ -136,11 +139,12 @@ class Watch:
 WATCH: Final = Watch()
 
 
-def _state_of(pid: int) -> str:
+def _is_zombie(pid: int) -> bool:
+    """Whether this child has ended and was not waited for, which it is not by asking."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text("latin-1").rpartition(")")[2].split()[0]
-    except OSError:
-        return ""
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return False
 
 
 # what the server calls
@@ -158,7 +162,7 @@ def _fork() -> int:
     try:
         if RUN.hardships is not None:
             RUN.hardships.strike("fork")
-        pid = _real_fork()
+        pid = _quiet_fork() if _all_threads_are_ours() else _real_fork()
     except OSError:
         RUN.emit((("process.fork", connection, -1), None))
         raise
@@ -169,6 +173,19 @@ def _fork() -> int:
     else:
         _note_fork(pid, connection, began)
     return pid
+
+
+def _all_threads_are_ours() -> bool:
+    """Whether the house would have one thread, were it not for those that obey the owner."""
+    main = threading.main_thread()
+    return all(thread is main or thread.name.startswith(OURS) for thread in threading.enumerate())
+
+
+def _quiet_fork() -> int:
+    with warnings.catch_warnings():
+        # That a process with several threads forks is our doing here; of threads of the server's own Python may warn.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return _real_fork()
 
 
 def _note_fork(pid: int, connection: int, began: int) -> None:

@@ -20,10 +20,13 @@ from handshaker.harness.settings import Settings
 from handshaker.harness.transports import TRANSPORTS, Transport
 from handshaker.harness.verdict import Finding
 
-__all__ = ["SAMPLES", "Combinations"]
+__all__ = ["SAMPLES", "SAMPLE_S", "Combinations"]
 
 SAMPLES: Final = {"plain": 1, "threading": 20, "forking": 50}
 """A server that makes a thread or a process for each request is slow: only one in so many examples is played there."""
+
+SAMPLE_S: Final = 15.0
+"""How long the sample of a concurrency lasts at most that nobody asked for."""
 
 _Combination = tuple[str, str]
 
@@ -102,8 +105,18 @@ class Combinations:
         transport, concurrency = combination
         settings = self._settings
         examples = settings.max_examples and max(1, settings.max_examples // SAMPLES[concurrency])
-        chosen = replace(settings, transport=transport, concurrency=concurrency, max_examples=examples)
+        chosen = replace(
+            settings, transport=transport, concurrency=concurrency, max_examples=examples,
+            max_time_s=self._time_for(concurrency),
+        )  # fmt: skip
         return Campaign(chosen, self._hear, shown=tuple(self._sightings))
+
+    def _time_for(self, concurrency: str) -> float | None:
+        """A sample that nobody asked for is a short one."""
+        most = self._settings.max_time_s
+        if self._settings.concurrency or concurrency == "plain":
+            return most
+        return SAMPLE_S if most is None else min(most, SAMPLE_S)
 
     def _hear(self, notice: Notice) -> None:
         if isinstance(notice, CampaignFinished):

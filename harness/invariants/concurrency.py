@@ -74,8 +74,8 @@ def _no_thread_left(trace: Trace, _contract: Contract) -> Answer:
     joined = [_joins_itself(event) for event in trace.of("server_close.raise") if _is_own_join(event)]
     left = [event for event in trace.of("probe.threads-left") if event["count"]]
     if joined or not left:
-        closed = trace.of("probe.threads-left", "server.closed")
-        return joined if joined or closed else NotApplicable("the server was never closed")
+        closed = trace.header.server == "threading" and trace.of("probe.threads-left", "server.closed")
+        return joined if joined or closed else NotApplicable("no server with threads was closed")
     return _threads_left(trace, left[0])
 
 

@@ -125,10 +125,10 @@ def _is_over_beside(trace: Trace, events: Sequence[Event]) -> bool:
     begun = first(events, "process.fork", "thread.start")
     if begun is not None and begun.get("child", 0) >= 0 and begun.get("outcome") != "failed":
         return first(events, "process.end" if begun.kind == "process.fork" else "thread.end") is not None
+    if first(events, "close_request.leave") is not None:
+        return True
     entered, failed = first(events, "process_request.enter"), first(events, "process_request.raise")
-    if entered is not None and failed is None:
-        return first(events, "close_request.leave") is not None
-    return bool(trace.of("server.closed"))
+    return (entered is None or failed is not None) and bool(trace.of("server.closed"))
 
 
 def is_exception(event: Event) -> bool:

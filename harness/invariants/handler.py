@@ -97,9 +97,17 @@ def _escaped(trace: Trace, contract: Contract) -> Iterator[tuple[Sequence[Event]
         around = first(events, *_AROUND)
         for raised in hooks or ([around] if around else []):
             ordinary = is_exception(raised) and not raised["injected"] and not is_allowed(raised, contract)
-            excused = unanswerable(events, raised, contract) or closed_meanwhile(trace, raised)
+            excused = (
+                unanswerable(events, raised, contract) or closed_meanwhile(trace, raised) or _joins(events, raised)
+            )
             if ordinary and not excused and not _swallowed(events, raised):
                 yield events, raised
+
+
+def _joins(events: Sequence[Event], raised: Event) -> bool:
+    """Whether server_close() raised it in the handler's own thread: see resources/no-thread-left."""
+    closing = first(events, "server_close.raise")
+    return closing is not None and closing.seq < raised.seq and closing["lineage"] == raised["lineage"]
 
 
 def _swallowed(events: Sequence[Event], raised: Event) -> bool:

@@ -18,7 +18,7 @@ from handshaker.harness.case import Act, Case
 from handshaker.harness.eventlog import EventLog, Moment, merge
 from handshaker.harness.networks.board import Board
 from handshaker.harness.networks.clock import CLOCK
-from handshaker.harness.networks.crowd import QUIET_S, Crowd
+from handshaker.harness.networks.crowd import Crowd
 from handshaker.harness.networks.crowd_datagrams import DatagramCrowd, datagrams_max
 from handshaker.harness.networks.crowd_streams import StreamCrowd
 from handshaker.harness.networks.house import CORNERED, Door, House, cpu_seconds
@@ -31,10 +31,11 @@ from handshaker.harness.transports import TRANSPORTS
 __all__ = ["ApartNetwork"]
 
 _START_S: Final = 10.0
-_BUSY_SHARE: Final = 0.2
+_BUSY_SHARE: Final = 0.1  # of one processor: an idle loop uses a few hundredths, a spinning one all that is left
 _TAKEN_S: Final = 0.1
 _PLAYING_S: Final = 60.0
 _QUIET_ACT_S: Final = 1.0
+_ACT_S: Final = 3.0
 _AFTER_S: Final = 0.5
 _STRAYS: Final = 16  # datagrams that no peer has sent, and the row of the socket itself
 _REFUSED: Final = tuple(f"{cls.__module__}.{cls.__qualname__}" for cls in ConnectionRefusedError.__mro__[:-1])
@@ -81,6 +82,7 @@ class ApartNetwork:
         assert recorder is not None
         self._began_ns = time.monotonic_ns()
         self._house = House(live)
+        self._look_at_the_clocks()
         try:
             self._gate_inside.close()
             self.crowd.watch(self._house.door.fileno(), self._hear)
@@ -144,6 +146,7 @@ class ApartNetwork:
             return
         for act in ("shutdown", "close"):
             door.send("act", -1, act, 0.0)
+            self._look_at_the_clocks()
             if not self.crowd.wait(functools.partial(self._answered, -1, act), self._limit_s):
                 self._stall(act)
                 return
@@ -152,6 +155,7 @@ class ApartNetwork:
         """Wait until every request is over; false when a handler does not come to an end."""
         crowd = self.crowd
         crowd.wait(lambda: self._finished or not crowd.playing(), _PLAYING_S)  # all that peers do is bounded
+        self._look_at_the_clocks()
         while not self._is_over():
             crowd.wait(lambda: self._is_over() or crowd.at_rest(), self._limit_s)
             if not self._is_over() and not (crowd.at_rest() and crowd.give_up()):
@@ -169,15 +173,18 @@ class ApartNetwork:
     def _answered(self, nth: int, act: str) -> Any:
         return self._told("done", nth, act) or self._finished
 
+    def _look_at_the_clocks(self) -> None:
+        """From here on it is counted how much of the processor the house uses."""
+        self._clocks = time.monotonic(), cpu_seconds(self._house.pid)
+
     def _stall(self, operation: str) -> None:
         """Something does not end: say what, and what all threads of the house were doing; the house dies of it."""
         if self._finished:
             return
-        before, began = cpu_seconds(self._house.pid), time.monotonic()
-        stacks = self._house.stacks()
-        self.crowd.wait(lambda: False, QUIET_S * 4)
+        began, before = self._clocks
         busy = (cpu_seconds(self._house.pid) - before) / (time.monotonic() - began)
         kind = "network.spinning" if busy > _BUSY_SHARE else "network.stalled"
+        stacks = self._house.stacks()
         hung = list(self.crowd.hung()) or list(self.crowd.unfinished())
         for number, waits, state in hung:
             told = ("network.stalled", number, waits) if waits else (kind, number, operation)
@@ -217,14 +224,18 @@ class ApartNetwork:
         RUN.emit((("owner.leave", -1, act.action, nth, round(time.monotonic() - began, 1)), None))
 
     def _bounded(self, until: Callable[[], Any], seconds: float) -> bool:
-        """Wait for an act: at most the limit, and not long after the last thing has moved anywhere."""
-        deadline = time.monotonic() + self._limit_s + seconds
-        while time.monotonic() < deadline:
+        """Wait for an act: not long after the last thing has moved, nor after the peers have done their part."""
+        slice_s = _QUIET_ACT_S + seconds
+        waited_s = 0.0
+        while waited_s < min(_ACT_S, self._limit_s) + seconds:
             size, cpu = self.log.size, cpu_seconds(self._house.pid)
-            if self.crowd.wait(until, _QUIET_ACT_S + seconds):
+            if self.crowd.wait(until, slice_s):
                 return True
-            still = self.crowd.quiet(_QUIET_ACT_S) and not self.crowd.playing() and size == self.log.size
-            if still and cpu_seconds(self._house.pid) - cpu < _BUSY_SHARE * _QUIET_ACT_S:
+            if self.crowd.playing():
+                continue  # all that peers do is bounded
+            waited_s += slice_s
+            still = self.crowd.quiet(_QUIET_ACT_S) and size == self.log.size
+            if still and cpu_seconds(self._house.pid) - cpu < _BUSY_SHARE * slice_s:
                 break
         return bool(until())
 

@@ -42,6 +42,15 @@ class CrowdPeer(KernelPeer):
         self._lag: Any = None
         self._lags = 0
 
+    @property
+    def handed(self) -> int:
+        """How many bytes the kernel took from the handler."""
+        return int(self.row.handed)
+
+    @handed.setter
+    def handed(self, _: int) -> None:
+        """Taken; the board knows better."""
+
     # Steps
 
     @property
@@ -155,7 +164,7 @@ class CrowdPeer(KernelPeer):
     def take_over(self) -> None:
         """Copy what the board says, for the end of the story."""
         row = self.row
-        self.released, self.unread, self.handed = row.released, row.unread, row.handed
+        self.released, self.unread = row.released, row.unread
         self.shut_rd, self.shut_wr = row.shut_rd, row.shut_wr
 
 

@@ -279,7 +279,8 @@ def _settle(parent: int, lifeline: socket.socket, stacks: int) -> None:
         with contextlib.suppress(OSError):
             os.close(descriptor)
     faulthandler.enable(stacks, all_threads=True)  # a crash in here is no crash of the process that plays the Case
-    faulthandler.register(_DUMP_SIGNAL, file=stacks, all_threads=True, chain=False)
+    # Not faulthandler.register(): it reads the frames of running threads from C, without the lock, and may crash.
+    signal.signal(_DUMP_SIGNAL, lambda *_: faulthandler.dump_traceback(stacks, all_threads=True))
     gc.freeze()  # what the playing process has left for its collector is not for this one to collect
 
 

@@ -20,11 +20,13 @@ Unix streams know no resets (net/unix/af_unix.c, unix_release_sock):
 from __future__ import annotations
 
 import errno
+import functools
 from typing import Any, Final
 
 from handshaker.harness.case import Case
 from handshaker.harness.networks.bounds import REPLY_BYTES_MAX, stop
 from handshaker.harness.networks.player import Player
+from handshaker.harness.places import shown_address
 
 __all__ = ["FIRST_PEER_PORT", "RESET_CUTS_BYTES", "Link", "UnixLink", "how_it_ended", "link_of"]
 
@@ -46,14 +48,15 @@ class Link:
 
     __slots__ = (
         "address", "barren", "dead", "ended", "error", "inbox", "number", "peer_gone", "player", "reading", "released",
-        "reply", "reply_bytes", "room", "shut_rd", "shut_wr", "tallies", "unread",
+        "reply", "reply_bytes", "room", "shown", "shut_rd", "shut_wr", "tallies", "unread",
     )  # fmt: skip
 
     unix = False
 
-    def __init__(self, number: int, case: Case, address: Any) -> None:
+    def __init__(self, number: int, case: Case, address: Any, shown: str) -> None:
         self.number = number
         self.address = address
+        self.shown = shown
         self.inbox: bytes | memoryview = b""
         self.ended = False  # a FIN has come: after the inbox, reads give b""
         self.error = 0  # a pending socket error, given once
@@ -167,8 +170,8 @@ class UnixLink(Link):
 
     unix = True
 
-    def __init__(self, number: int, case: Case, address: Any) -> None:
-        super().__init__(number, case, address)
+    def __init__(self, number: int, case: Case, address: Any, shown: str) -> None:
+        super().__init__(number, case, address, shown)
         self._read = 0  # bytes of reply that the peer has read, as far as it has looked
 
     def deliver(self, data: bytes) -> None:
@@ -212,7 +215,13 @@ class UnixLink(Link):
 
 def link_of(number: int, case: Case) -> Link:
     """A fresh connection of the peer *number*, over the transport of *case*."""
-    if case.transport == "unix":
-        return UnixLink(number, case, "")
+    made = UnixLink if case.transport == "unix" else Link
+    return made(number, case, *_address_of(case.transport, number))
+
+
+@functools.cache
+def _address_of(transport: str, number: int) -> tuple[Any, str]:
+    """The address of the peer *number*, also as a person reads it."""
     port = FIRST_PEER_PORT + number
-    return Link(number, case, ("::1", port, 0, 0) if case.transport == "tcp6" else ("127.0.0.1", port))
+    address: Any = "" if transport == "unix" else ("::1", port, 0, 0) if transport == "tcp6" else ("127.0.0.1", port)
+    return address, shown_address(address)

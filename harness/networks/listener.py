@@ -18,7 +18,11 @@ __all__ = ["SERVER_PORT", "Accepting", "KernelLess", "MemoryListener"]
 SERVER_PORT: Final = 8_000
 _ANYWHERE: Final = "0.0.0.0"  # noqa: S104 - what an unbound socket says; nothing is bound here
 
-_UNBOUND: Final[dict[int, Any]] = {socket.AF_INET: (_ANYWHERE, 0), socket.AF_INET6: ("::", 0, 0, 0)}
+_UNBOUND: Final[dict[Any, Any]] = {socket.AF_INET: (_ANYWHERE, 0), socket.AF_INET6: ("::", 0, 0, 0)}
+
+# Looked up, since an enumeration that is called costs as much as the rest of making a socket.
+_FAMILIES: Final[dict[int, Any]] = {-1: socket.AF_INET, **{int(each): each for each in (*_UNBOUND, socket.AF_UNIX)}}
+_KINDS: Final[dict[int, Any]] = {int(each): each for each in (socket.SOCK_STREAM, socket.SOCK_DGRAM)}
 
 _FRESH: Final = {
     (socket.SOL_SOCKET, socket.SO_TYPE): int(socket.SOCK_STREAM),
@@ -93,8 +97,8 @@ class MemoryListener(KernelLess):
         self._closed = False
         self._timeout = None
         self._options: dict[tuple[int, int], Any] = {}
-        self._family = socket.AF_INET if family == -1 else socket.AddressFamily(family)
-        self._kind = socket.SOCK_STREAM if type == -1 else socket.SocketKind(type & 0xF)
+        self._family = _FAMILIES.get(family) or socket.AddressFamily(family)
+        self._kind = socket.SOCK_STREAM if type == -1 else _KINDS.get(type & 0xF) or socket.SocketKind(type & 0xF)
         self._address: Any = _UNBOUND.get(self._family, "")
         self._stand_in: socket.socket | None = None
         self._file = ""

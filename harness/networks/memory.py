@@ -17,19 +17,18 @@ from handshaker.harness.networks.link import Link, link_of
 from handshaker.harness.networks.listener import SERVER_PORT, KernelLess, MemoryListener
 from handshaker.harness.networks.player import PLAYED
 from handshaker.harness.networks.sockets import PulledSocket
-from handshaker.harness.places import NOWHERE, Place, shown_address
+from handshaker.harness.places import NOWHERE, Place
 from handshaker.harness.recorder import RUN, Emit
-from handshaker.harness.transports import TRANSPORTS
 
 __all__ = ["MemoryListener", "MemoryNetwork", "MemorySocket"]
 
 _ROOM_BYTES: Final = 262_144
-_ADDRESSES: Final[dict[int, tuple[Any, Any]]] = {
-    socket.AF_INET: (("127.0.0.1", 0), ("127.0.0.1", SERVER_PORT)),
-    socket.AF_INET6: (("::1", 0), ("::1", SERVER_PORT, 0, 0)),
-    socket.AF_UNIX: (NOWHERE, NOWHERE),
+_WHERE: Final[dict[str, tuple[Any, str, Any, Any]]] = {
+    "tcp": (socket.AF_INET, "AF_INET", ("127.0.0.1", 0), ("127.0.0.1", SERVER_PORT)),
+    "tcp6": (socket.AF_INET6, "AF_INET6", ("::1", 0), ("::1", SERVER_PORT, 0, 0)),
+    "unix": (socket.AF_UNIX, "AF_UNIX", NOWHERE, NOWHERE),
 }
-"""For each family: where a server is asked to listen, and what its connections then say of it."""
+"""For each transport: its family and that one's name, where a server is asked to listen, what connections say of it."""
 
 
 class MemorySocket(PulledSocket, KernelLess):
@@ -232,19 +231,17 @@ class MemoryNetwork:
     *files*: the server looks at the file of its Unix socket, so there has to be one.
     """
 
-    __slots__ = ("_family", "_listener", "_own", "_place", "address", "case", "links", "waiting")
+    __slots__ = ("_family", "_listener", "_name", "_own", "_place", "address", "case", "links", "waiting")
 
     def __init__(self, case: Case, *, files: bool = False) -> None:
-        row = TRANSPORTS[case.transport]
         self.case = case
         self.links: list[Link] = []
         self.waiting = len(case.scripts)
         """How many peers have not been accepted yet."""
-        self.address, self._own = _ADDRESSES[row.family]
+        self._family, self._name, self.address, self._own = _WHERE[case.transport]
         """Where the server is to listen."""
-        self._family: Any = row.family
         self._listener: MemoryListener | None = None
-        self._place = Place(case.transport) if files and row.unix else None
+        self._place = Place(case.transport) if files and case.transport == "unix" else None
         if self._place is not None:
             self.address = self._place.address
 
@@ -252,7 +249,7 @@ class MemoryNetwork:
         """Let the peers of this Case connect to *listener*."""
         listener.network = self
         self._listener = listener
-        if self._family == socket.AF_UNIX:
+        if self._name == "AF_UNIX":
             self._own = listener.getsockname()
 
     def accept(self) -> tuple[socket.socket, Any]:
@@ -267,18 +264,21 @@ class MemoryNetwork:
         link = link_of(number, self.case)
         self.links.append(link)
         self.waiting -= 1
-        run.emit((("peer.connect", number), shown_address(link.address)))
+        run.emit((("peer.connect", number), link.shown))
         early = self.case.scripts[number].early
         if early:
             link.player.play_early(early)
         sock = MemorySocket(link, self._family, self._own)
-        told = (self._family.name, "SOCK_STREAM", sock._timeout, False, not link.dead)
-        run.emit((("socket.accepted", number, *told), None))
+        told = ("socket.accepted", number, self._name, "SOCK_STREAM", sock._timeout, False, not link.dead)
+        run.emit((told, None))
         return sock, link.address
 
     def close(self) -> None:
-        """Remove the socket file, if there is one."""
+        """Remove the socket file, if there is one; what refers to each other is parted, so that it goes at once."""
+        for link in self.links:
+            link.player.part()
         if self._listener is not None:
+            self._listener.network = None
             self._listener.remove_file()
         if self._place is not None:
             self._place.close()

@@ -58,6 +58,28 @@ _ENDS: Final = {"half-close": "half-closed", "close": "closed", "reset": "reset"
 _PLAYED_BEFORE_A_WRITE: Final = frozenset({"half-close", "close", "reset", "stop-reading", "resume-reading"})
 
 
+class _Nowhere:
+    """The Wire of a Player whose Case is over: nothing is brought to anybody."""
+
+    def deliver(self, data: bytes) -> None:
+        """Lost."""
+
+    def half_close(self) -> None:
+        """Nobody hears it."""
+
+    close = reset = resume_reading = half_close
+
+    def stop_reading(self, room: int) -> None:
+        """Nobody writes."""
+
+    def received(self) -> int:
+        """Nothing."""
+        return 0
+
+
+_NOWHERE: Final = _Nowhere()
+
+
 class Player:
     """One peer's way through its Script."""
 
@@ -68,8 +90,12 @@ class Player:
         self.position = 0
         self.state = "open"
         self._steps = script.steps
-        self._wire = wire
+        self._wire: Wire = wire
         self._until: float | None = None
+
+    def part(self) -> None:
+        """The Case is over: let go of the wire, which refers to this Player, so that both are freed without a search."""
+        self._wire = _NOWHERE
 
     @property
     def unplayed(self) -> int:

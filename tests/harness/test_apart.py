@@ -138,6 +138,16 @@ def test_peers_close_and_reset():
     assert [event["errno"] for event in trace.of("socket.error", connection=1)][:1] == ["ECONNRESET"]
 
 
+@BOTH
+def test_unix_peers_close_and_reset(concurrency):
+    """Also after a reply, of which a Unix peer that resets may not have read everything."""
+    talks = (send(b"ab\n"), Step("expect", size=3, seconds=5), send(b"cd\n"))
+    scripts = Script((*talks, RESET)), Script((*talks, CLOSE)), LINE
+    trace = play(handlers.Echo, concurrency, *scripts, transport="unix")
+    assert trace.replies[2] == b"AB\nCD\n"
+    assert len(kinds(trace, "shutdown_request.leave")) == 3
+
+
 # hardships
 
 

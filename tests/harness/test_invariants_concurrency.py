@@ -98,3 +98,10 @@ def test_a_reply_that_udp_may_have_lost_is_no_violation():
     lost = replace(family, variant=replace(family.variant, header=header))
     assert verdict("relation/concurrent-isolation", asked).outcome is Outcome.VIOLATED
     assert verdict("relation/concurrent-isolation", Asked(lost)).outcome is Outcome.UNKNOWN
+
+
+def test_a_handler_that_closes_its_server_is_told_once():
+    """Its thread waits for itself in server_close(): that is no uncaught exception of another kind."""
+    raises = trace_of("threading", threaded(0, handle=Raised(RuntimeError)))
+    closing = event("server_close.raise", 0, "RuntimeError: cannot join current thread", **ERROR)
+    assert primaries(inserted(raises, [closing], after="handle.enter")) == {"resources/no-thread-left"}

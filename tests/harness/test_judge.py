@@ -50,6 +50,7 @@ def test_globs_choose_and_exclude():
         "lifecycle/order",
         "lifecycle/files-ready-in-handle",
         "lifecycle/attributes-before-setup",
+        "lifecycle/defaults-do-nothing",
         "server/address",
     }
 

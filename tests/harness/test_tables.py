@@ -58,7 +58,7 @@ def test_kinds_name_their_details_once_and_explain_themselves(name):
     kind = KINDS[name]
     details = [*kind.fields, *([kind.payload] if kind.payload else [])]
     assert len(details) == len(set(details))
-    assert kind.source in {"peer", "handler", "server", "socket", "network", "probe"}
+    assert kind.source in {"peer", "handler", "server", "socket", "network", "probe", "owner"}
     assert kind.sentence
 
 
