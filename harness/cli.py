@@ -127,7 +127,7 @@ def _settings(target: str, options: dict[str, Any]) -> Settings:
         server=options["server"],
         factory=options["factory"],
         implementation=options["implementation"],
-        concurrency=options["concurrency"],
+        concurrency=options["concurrency"] or "",
         seed=options["seed"],
         max_examples=options["max_examples"],
         max_time_s=duration(options["max_time"], "--max-time") if options["max_time"] else None,
@@ -187,7 +187,7 @@ class _OrderedSteps(click.Command):
 @click.option(
     "--act", "acts", multiple=True, help="What the server's owner does, in order; see `handshaker list acts`."
 )
-@click.option("--transport", default="", type=click.Choice(["", *TRANSPORTS]), help="Serve over this transport.")
+@click.option("--transport", default=None, type=click.Choice(list(TRANSPORTS)), help="Serve over this transport.")
 @click.option(
     "--concurrency",
     default="plain",
@@ -203,7 +203,8 @@ def play(
     case = Steps(context.obj, faults, acts).case()
     settings = Settings(
         target=plain_target(target), server=options["server"], factory=options["factory"], network=options["network"],
-        implementation=options["implementation"], transport=options["transport"], concurrency=options["concurrency"],
+        implementation=options["implementation"], transport=options["transport"] or "",
+        concurrency=options["concurrency"],
         cwd=options["cwd"], import_limit_s=duration(options["import_limit"], "--import-limit"),
         case_limit_s=duration(options["case_limit"], "--case-limit"),
     )  # fmt: skip

@@ -25,7 +25,7 @@ from typing import Any, Final
 from handshaker.harness.case import Case, Step
 from handshaker.harness.recorder import Recorder
 
-__all__ = ["LARGE_BYTES", "Weighed", "Weigher", "announced", "enlarged", "large_peer", "weigh"]
+__all__ = ["LARGE_BYTES", "Weighed", "Weigher", "announced", "enlarged", "large_peer", "sends_much", "weigh"]
 
 LARGE_BYTES: Final = 1_000_000
 """The least that a peer must send before its handler is weighed."""
@@ -106,14 +106,23 @@ class Weighed:
     detail: str
 
 
+def sends_much(case: Case) -> bool:
+    """Whether a peer sends *LARGE_BYTES* or more in one go: asked of every Case, so asked quickly."""
+    for script in case.scripts:
+        for step in script.steps:
+            if len(step.data) * step.repeat >= LARGE_BYTES:
+                return True
+    return False
+
+
 def large_peer(case: Case) -> tuple[int, int] | None:
     """The number of the peer, and of its Step, that sends the most in one go, if that is *LARGE_BYTES* or more."""
-    sizes = [len(step.data) * step.repeat for script in case.scripts for step in script.steps]
-    most = max(sizes, default=0)
-    if most < LARGE_BYTES:
-        return None
-    places = [(number, place) for number, script in enumerate(case.scripts) for place in range(len(script.steps))]
-    return places[sizes.index(most)]
+    found, most = None, LARGE_BYTES - 1
+    for number, script in enumerate(case.scripts):
+        for place, step in enumerate(script.steps):
+            if len(step.data) * step.repeat > most:
+                found, most = (number, place), len(step.data) * step.repeat
+    return found
 
 
 def enlarged(case: Case, place: tuple[int, int], times: int) -> Case:

@@ -33,6 +33,7 @@ from handshaker.harness.settings import Settings
 from handshaker.harness.trace import Trace
 from handshaker.harness.verdict import Violation
 from handshaker.reports.failure import failure_text
+from handshaker.targets.implementation import implementation as load_implementation
 from handshaker.targets.stdlib import StdlibTarget
 
 __all__ = [
@@ -51,8 +52,8 @@ _OF_CAMPAIGNS: Final = frozenset(field.name for field in fields(Settings)) - {
     "target", "server", "factory", "root", "loader", "replay",
 }  # fmt: skip
 _OF_CASES: Final = frozenset({
-    "allowed_exceptions", "concurrency", "example", "exclude_invariants", "invariants", "network", "seed", "stateless",
-    "transport",
+    "allowed_exceptions", "concurrency", "example", "exclude_invariants", "implementation", "invariants", "network",
+    "seed", "stateless", "transport",
 })  # fmt: skip
 _BY_NAME: Final = "handshaker.harness.campaign.loading:DECLARED"
 
@@ -103,9 +104,21 @@ class _Declared:
 def _bench(target: Any, server: Any = None, factory: Any = None, reset: Any = None, **declared: Any) -> Workbench:
     _require_object(target)
     settings = _settings(_text_of(target), declared, _OF_CASES)
-    hosting: dict[str, Any] = {"transport": settings.transport, "concurrency": settings.concurrency or "plain"}
-    adapter = StdlibTarget(target, text=settings.target, server=server, factory=factory, **hosting)
+    if settings.concurrency == "all":
+        raise UsageError(
+            "concurrency='all': a Case is played under one kind of server; name plain, threading or forking"
+        )
+    settings = replace(settings, concurrency=settings.concurrency or "plain")
+    adapter = _adapter(target, settings, server, factory)
     return Workbench(adapter, settings, settings.network.replace("auto", "memory"), reset=_callable(reset))
+
+
+def _adapter(target: Any, settings: Settings, server: Any, factory: Any) -> StdlibTarget:
+    offered = load_implementation(settings.implementation) if settings.implementation else None
+    return StdlibTarget(
+        target, text=settings.target, server=server, factory=factory, transport=settings.transport,
+        concurrency=settings.concurrency.replace("all", "plain"), implementation=offered,
+    )  # fmt: skip
 
 
 def _require_object(target: Any) -> None:
@@ -119,7 +132,9 @@ def _settings(text: str, declared: dict[str, Any], allowed: frozenset[str]) -> S
             raise UsageError(f"{name}={value!r}: there is no such declaration; {did_you_mean(name, allowed)}")
     exceptions = tuple(map(_name_of, declared.pop("allowed_exceptions", ())))
     globs = {name: _globs(name, value) for name, value in declared.items() if name.endswith("invariants")}
-    return Settings(target=text, allowed_exceptions=exceptions, **{**declared, **globs})
+    offered = declared.get("implementation", "")
+    named = {"implementation": offered if isinstance(offered, str) else getattr(offered, "__name__", repr(offered))}
+    return Settings(target=text, allowed_exceptions=exceptions, **{**declared, **globs, **named})
 
 
 def _globs(name: str, value: Any) -> tuple[str, ...]:
@@ -151,8 +166,9 @@ def cases(target: Any, *, messages: Any = None, server: Any = None, factory: Any
     """The strategy of Cases for *target*, for `@given`, `@example` and `st.data()`.
 
     *messages* is a Hypothesis strategy of bytes, one message each. *declared* are `example`, `stateless`,
-    `allowed_exceptions`, `invariants`, `exclude_invariants`, `network`, `seed`, and `reset`, a function that clears
-    state before each Case. Raises UsageError and TargetError when that makes no target.
+    `allowed_exceptions`, `invariants`, `exclude_invariants`, `network`, `transport`, `concurrency`, `implementation`
+    (a module, or its name), `seed`, and `reset`, a function that clears state before each Case. Raises UsageError and
+    TargetError when that makes no target.
     """
     _require_strategy(messages)
     bench = _bench(target, server, factory, **declared)
@@ -256,11 +272,11 @@ def lifecycle_test(
     1, so that a test run is repeatable. Under pytest-xdist one worker conducts, the others read.
     Raises UsageError and TargetError when that makes no target.
     """
-    StdlibTarget(target, text=_text_of(target), server=server, factory=factory)
     _require_strategy(messages)
     named = {"messages": f"{_BY_NAME}.messages"} if messages is not None else {}
     named |= {"reset": f"{_BY_NAME}.reset"} if _callable(reset) is not None else {}
     settings = _settings(_text_of(target), {"seed": 1, **declared, **named}, _OF_CAMPAIGNS)
+    _adapter(target, settings, server, factory)
     caller = sys._getframe(1).f_globals
     where = {"test_module": caller.get("__file__", ""), "test_module_name": caller.get("__name__", "")}
 

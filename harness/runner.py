@@ -28,7 +28,7 @@ from handshaker.harness.networks.loopback import LoopbackListener, LoopbackNetwo
 from handshaker.harness.networks.memory import MemoryListener, MemoryNetwork
 from handshaker.harness.networks.realtime import LIMIT_S, RealTimeNetwork
 from handshaker.harness.probes import Probes
-from handshaker.harness.probes_memory import large_peer, weigh
+from handshaker.harness.probes_memory import sends_much, weigh
 from handshaker.harness.probes_state import ProcessState, StateWatch
 from handshaker.harness.recorder import RUN, Recorder
 from handshaker.harness.trace import Header, Trace
@@ -130,7 +130,7 @@ class Stage:
         if self.is_apart(case):
             return self._run_apart(case)
         self.state.begin()
-        large = large_peer(case) is not None
+        large = sends_much(case)
         recorder, began = Recorder(), time.process_time() if large else 0.0
         network = self._perform(case, recorder)
         if recorder.stopped_by and recorder.stopped_by[0] == "network.kernel" and self.network == "loopback":

@@ -18,12 +18,16 @@ _ARGUMENTS: Final = {"--allow-exception": "allowed_exceptions", "--exclude-invar
 _OPTIONS: Final = {
     "server": "--server",
     "factory": "--factory",
+    "implementation": "--implementation",
+    "transport": "--transport",
+    "concurrency": "--concurrency",
     "stateless": "--stateless",
     "example": "--example",
     "reset": "--reset",
     "cwd": "--cwd",
     "allowed_exceptions": "--allow-exception",
 }
+_USUAL: Final = {"transport": "tcp", "concurrency": "plain"}
 
 
 def closing_lines(ready: FindingReady, *, indent: int = 2) -> list[Line]:
@@ -60,7 +64,8 @@ def _change(finding: Finding, option: str, value: str) -> str:
 def _run(finding: Finding) -> str:
     words = ["handshaker run", _quoted(finding.target)]
     for name, option in _OPTIONS.items():
-        words += _option(option, finding.settings.get(name))
+        value = finding.settings.get(name)
+        words += _option(option, value) if value != _USUAL.get(name) else []
     return " ".join(words)
 
 

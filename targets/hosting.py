@@ -7,6 +7,7 @@ it is dead, and the peers that are left are abandoned.
 
 from __future__ import annotations
 
+import functools
 import socket
 from collections.abc import Callable
 from typing import Any, Final, Protocol
@@ -131,9 +132,18 @@ def _no_lookup(name: str = "") -> str:
 
 def _note_address(server: Any, listener: socket.socket) -> None:
     own, said = listener.getsockname(), server.server_address
-    shown = repr(own)
     agrees = said == own if not isinstance(own, tuple) else isinstance(said, tuple) and said[:2] == own[:2]
-    RUN.emit((("server.address", -1, agrees), f"server_address {shown if said is own else repr(said)}, socket {shown}"))
+    RUN.emit((("server.address", -1, agrees), _told(own, said) if said is not own else _told_twice(own)))
+
+
+def _told(own: Any, said: Any) -> str:
+    return f"server_address {said!r}, socket {own!r}"
+
+
+@functools.lru_cache
+def _told_twice(own: Any) -> str:
+    """The same for a server that says what its socket says: in memory that is always the same."""
+    return _told(own, own)
 
 
 def note_survivors(at_least: int) -> None:

@@ -7,7 +7,7 @@ the moment its constructor reaches `BaseServer.__init__`, so that what happens w
 
 A loop turns for ever, and a broken one turns a thousand times in a second. So turns are counted: service_actions() is
 written down for the first turn of a loop and for each turn after a request, failing accepts only a few times in a row,
-and idle turns once, when the loop ends, if they were too many.
+and idle turns once, if they were too many.
 """
 
 from __future__ import annotations
@@ -56,12 +56,20 @@ class _Turns:
         self.requests = 0
         self.failing = 0
         self.news = True  # nothing was written down about a turn since the loop began, or since the last request
+        self._told = False
+
+    def turn(self) -> None:
+        """The loop has turned once more; now and then that is looked at."""
+        self.count += 1
+        if self.count % _IDLE_TURNS_PER_S_MAX == 0:
+            self.note_excess()
 
     def note_excess(self) -> None:
-        """Write down how often the loop turned with nothing to do, if that is more often than any wait allows."""
-        idle = max(self.count, self.failing) - self.requests
+        """Write down, once, how often the loop turned with nothing to do, if that is more than any wait allows."""
+        idle = self.count - self.requests
         allowed = _IDLE_TURNS_MAX + int(_IDLE_TURNS_PER_S_MAX * (time.monotonic() - self.began))
-        if idle > allowed:
+        if idle > allowed and not self._told:
+            self._told = True
             RUN.emit((("server.turned", -1, idle // 10, allowed // 10), None))
 
 
@@ -120,7 +128,7 @@ class TracedOwner(TracedServer):
     def service_actions(self) -> Any:
         """Count the turn, and write it down when it is the first one or the first after a request."""
         turns = _state(self).turns
-        turns.count += 1
+        turns.turn()
         told, turns.news = turns.news, False
         return _recorded("service_actions", super().service_actions, fault=True, told=told)  # type: ignore[misc]
 

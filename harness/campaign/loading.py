@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from handshaker.harness.errors import TargetError, UsageError
+from handshaker.targets.implementation import implementation
 from handshaker.targets.stdlib import StdlibTarget, load_target
 
 __all__ = ["DECLARED", "load_for_worker"]
@@ -38,9 +39,11 @@ def _from_test(arguments: dict[str, Any]) -> StdlibTarget:
             "assign it to a name at the top level: test_x = handshaker.lifecycle_test(MyHandler)"
         )
     DECLARED = declared
-    hosting = {name: arguments[name] for name in ("transport", "concurrency")}
-    named = {"server": declared.server, "factory": declared.factory}
-    return StdlibTarget(declared.subject, text=arguments["text"], **named, **hosting)
+    offered = implementation(arguments["implementation"]) if arguments["implementation"] else None
+    return StdlibTarget(
+        declared.subject, text=arguments["text"], server=declared.server, factory=declared.factory,
+        transport=arguments["transport"], concurrency=arguments["concurrency"], implementation=offered,
+    )  # fmt: skip
 
 
 def _import_file(name: str, path: Path) -> Any:

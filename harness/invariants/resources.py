@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Final
 
 from handshaker.harness.contract import Contract
-from handshaker.harness.invariants.base import Answer, NotApplicable, Unknown, invariant
+from handshaker.harness.invariants.base import Answer, NotApplicable, Unknown, invariant, settled
 from handshaker.harness.invariants.connection import (
     STOPPED,
     Events,
@@ -289,6 +289,8 @@ def _handler_released(trace: Trace, _contract: Contract) -> Answer:
         return STOPPED
     if no_chance_to_clean_up(trace):
         return _NOT_OURS
+    if is_owned(trace) and not all(is_over(trace, settled(trace, event.connection)) for event in alive):
+        return Unknown("the Case ended before the loop had turned to something else")
     because, damage, location = _failed_setup(trace, alive[0].connection)
     return [
         Violation(

@@ -16,6 +16,8 @@ from handshaker.harness.places import NOWHERE, PATH_BYTES_MAX, remove_socket_pat
 __all__ = ["SERVER_PORT", "Accepting", "KernelLess", "MemoryListener"]
 
 SERVER_PORT: Final = 8_000
+_USUAL: Final = ("127.0.0.1", 0)
+_USUAL_NAME: Final = ("127.0.0.1", SERVER_PORT)
 _ANYWHERE: Final = "0.0.0.0"  # noqa: S104 - what an unbound socket says; nothing is bound here
 
 _UNBOUND: Final[dict[Any, Any]] = {socket.AF_INET: (_ANYWHERE, 0), socket.AF_INET6: ("::", 0, 0, 0)}
@@ -156,6 +158,8 @@ class MemoryListener(KernelLess):
 
 
 def _endpoint(family: int, address: Any) -> tuple[Any, ...]:
+    if address == _USUAL and family == socket.AF_INET:
+        return _USUAL_NAME
     if not isinstance(address, tuple):
         name = socket.AddressFamily(family).name
         raise TypeError(f"bind(): {name} address must be tuple, not {type(address).__name__}")

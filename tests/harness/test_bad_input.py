@@ -26,6 +26,10 @@ MODULES = {
     "    def __init__(self, *a):\n        raise RuntimeError('no configuration')\n",
     "words.py": "from hypothesis import strategies as st\nnumbers = st.integers()\ntext = 'x'\n"
     "def fails():\n    raise ValueError('no words')\n",
+    "paths.py": ECHO + "import os\nclass Long(socketserver.UnixStreamServer):\n"
+    "    def __init__(self, address, handler):\n        super().__init__('/tmp/' + 'x' * 120, handler)\n"
+    "class Taken(socketserver.UnixStreamServer):\n"
+    "    def __init__(self, address, handler):\n        super().__init__(os.devnull, handler)\n",
     "kernel.py": handler("import select", "select.select([self.connection], [], [], 1)"),
 }
 
@@ -53,6 +57,17 @@ BAD = {
     "factory that is not there": (["echo.py", "--factory", "echo:Ecko"], ["'Ecko'", "'Echo'"]),
     "server and factory": (["echo.py", "--server", "x:y", "--factory", "x:y"], ["exclude each other"]),
     "unknown network": (["echo.py", "--network", "cloud"], ["'cloud'", "'memory'"]),
+    "unknown transport": (["echo.py", "--transport", "upd"], ["'upd'", "'unix-dgram'"]),
+    "transport that the handler cannot speak": (
+        ["echo.py", "--transport", "udp"], ["stream handler", "udp", "allowed transports are tcp, tcp6, unix"],
+    ),
+    "unknown concurrency": (["echo.py", "--concurrency", "treads"], ["'treads'", "'threading'"]),
+    "Unix path that is too long": (["paths.py:Echo", "--server", "paths:Long"], ["too long", "107", "socket_path"]),
+    "Unix path that is taken": (["paths.py:Echo", "--server", "paths:Taken"], ["is taken", "socket_path"]),
+    "implementation that is not there": (["echo.py", "--implementation", "nosuch"], ["'nosuch'"]),
+    "implementation that lacks names": (
+        ["echo.py", "--implementation", "json"], ["'json' lacks BaseRequestHandler", "needed are"],
+    ),
     "unknown phase": (["echo.py", "--phases", "swep"], ["'swep'", "did you mean 'sweep'?"]),
     "no duration": (["echo.py", "--max-time", "soon"], ["--max-time", "'soon'", "10m"]),
     "no time": (["echo.py", "--case-limit", "0s"], ["case-limit", "no time"]),

@@ -91,9 +91,7 @@ def test_both_drivers_draw_the_same_acts(seed):
         if case.owner:
             owned += 1
             assert case.owner == sensible(case.owner)
-            assert (
-                minimise(driver.tape, strategy, lambda other, case=case: other == case, max_calls=2).value == case
-            )
+            assert minimise(driver.tape, strategy, lambda other, case=case: other == case, max_calls=2).value == case
 
 
 @every_scenario

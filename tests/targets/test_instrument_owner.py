@@ -176,18 +176,19 @@ def test_failing_accepts_are_not_told_for_ever():
     assert violated(trace) == set()
 
 
-class Spins(socketserver.TCPServer):
-    def serve_forever(self, poll_interval=0.5):
-        for _ in range(20_000):
-            self.fileno()
-            self.service_actions()
-
-
 def test_a_loop_that_spins_tells_how_often_it_turned():
     """Turns without a request are counted; more than any wait allows are told, and flagged."""
-    trace = play(Lines, "serve", server=Spins)
+
+    class Spins(socketserver.TCPServer):
+        def serve_forever(self, poll_interval=0.5):
+            while True:
+                self.fileno()
+                self.service_actions()
+
+    trace = play(Lines, "serve", "handle", "handle", "handle", server=Spins)  # which gives it time
     (turned,) = trace.of("server.turned")
-    assert (turned["turns"], len(trace.of("service_actions.enter"))) == (2_000, 1)
+    assert turned["turns"] > turned["allowed"]
+    assert len(trace.of("service_actions.enter")) == 1
     assert "liveness/no-spin" in violated(trace)
 
 
