@@ -1,20 +1,25 @@
 """Where a server listens: an address of its transport that nobody else uses, and what must be cleaned up after it.
 
 Ports are chosen by the kernel. A Unix server leaves its socket file behind, and a path may be 107 bytes long, so each
-gets a short folder of its own, which is removed with all that is in it. The name of the folder tells whose it is: what
-a killed process has left behind is removed by the next one.
+gets a short folder of its own, which is removed with all that is in it. These folders lie in one room of the process,
+which goes with its last user, or when the process ends. The name of the room tells whose it is: what a killed process
+has left behind is removed by the process that reaps it, or by the next one that needs a room. A forked child removes
+nothing of its parent's.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
+import itertools
 import os
 import re
 import shutil
 import socket
 import stat
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -25,9 +30,11 @@ __all__ = [
     "PATH_BYTES_MAX",
     "Place",
     "in_a_place",
+    "leave_room",
     "remove_socket_file",
     "remove_socket_path",
     "shown_address",
+    "sweep",
 ]
 
 PATH_BYTES_MAX: Final = 107
@@ -49,13 +56,16 @@ class Place:
     Without *files* nothing is made: a path is then only a name, for servers in memory.
     """
 
-    __slots__ = ("_folder", "address")
+    __slots__ = ("_beside", "_folder", "_room", "address")
 
     def __init__(self, transport: str, *, files: bool = True) -> None:
         row = TRANSPORTS[transport]
-        self._folder = _fresh_folder() if row.unix and files else ""
+        self._folder = ""
+        self._beside: list[str] = []
         self.address: Any = (_HOSTS[row.family], 0) if not row.unix else NOWHERE
-        if self._folder:
+        if row.unix and files:
+            self._room = _room()
+            self._folder = self._room.new_folder()
             self.address = f"{self._folder}/server"
 
     @property
@@ -63,10 +73,17 @@ class Place:
         """The folder of a Unix place, for sockets beside the server's; "" when it has none."""
         return self._folder
 
+    def beside(self, name: str) -> str:
+        """The path of a socket file beside the server's."""
+        path = f"{self._folder}/{name}"
+        self._beside.append(path)
+        return path
+
     def close(self) -> None:
-        """Remove the folder, with all socket files in it."""
-        if self._folder:
-            _remove(self._folder)
+        """Remove the folder, with all socket files in it; once, and only in the process that has made it."""
+        folder, self._folder = self._folder, ""
+        if folder and self._room.owner == os.getpid():
+            self._room.remove_folder(folder, (self.address, *self._beside))
 
     def __enter__(self) -> Self:
         return self
@@ -88,17 +105,68 @@ def _top() -> str:
     return top
 
 
-def _fresh_folder() -> str:
-    return tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=_top())
+class _Room:
+    """The folder of this process, in which each Place has one."""
+
+    def __init__(self) -> None:
+        self.owner = os.getpid()
+        self.path = tempfile.mkdtemp(prefix=f"{_PREFIX}{self.owner}-", dir=_top())
+        self._numbers = itertools.count()
+        self._open = 0
+
+    def new_folder(self) -> str:
+        """An empty folder."""
+        folder = f"{self.path}/{next(self._numbers):x}"
+        os.mkdir(folder, 0o700)  # noqa: PTH102 - a server is made and removed for every Case
+        self._open += 1
+        return folder
+
+    def remove_folder(self, folder: str, files: Iterable[str]) -> None:
+        """Remove *folder*, in which there are these *files*, if nobody has removed them, and perhaps more."""
+        self._open -= 1
+        for path in files:
+            try:
+                os.unlink(path)  # noqa: PTH108
+            except OSError:
+                pass  # never made, or removed already  # noqa: SIM105 - half the time of contextlib.suppress
+        try:
+            os.rmdir(folder)  # noqa: PTH106
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def close(self, *, whoever_is_in: bool = False) -> bool:
+        """Remove the room, unless it is another process's, or somebody is in it; whether it is left."""
+        if self.owner == os.getpid() and (whoever_is_in or not self._open):
+            shutil.rmtree(self.path, ignore_errors=True)
+            return True
+        return self.owner != os.getpid()
 
 
-def _remove(folder: str) -> None:
-    try:
-        for entry in os.scandir(folder):
-            os.unlink(entry.path)  # noqa: PTH108 - a server is made and removed for every Case
-        os.rmdir(folder)  # noqa: PTH106
-    except OSError:
-        shutil.rmtree(folder, ignore_errors=True)
+_rooms: Final[list[_Room]] = []
+
+
+def _room() -> _Room:
+    """The room of this process; a forked child has another one than its parent."""
+    if not _rooms or _rooms[-1].owner != os.getpid():
+        _rooms[:] = [_Room()]
+    return _rooms[-1]
+
+
+def leave_room() -> None:
+    """Remove the folder of this process, unless a Place is open; the next one makes another."""
+    if _rooms and _rooms[-1].close():
+        _rooms.clear()
+
+
+@atexit.register
+def _leave_at_the_end() -> None:
+    if _rooms:
+        _rooms.pop().close(whoever_is_in=True)
+
+
+def sweep() -> None:
+    """Remove what processes that are gone have left behind, where this process has its own room."""
+    _sweep(_top())
 
 
 def in_a_place(path: str) -> bool:

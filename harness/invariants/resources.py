@@ -289,8 +289,9 @@ def _handler_released(trace: Trace, _contract: Contract) -> Answer:
         return STOPPED
     if no_chance_to_clean_up(trace):
         return _NOT_OURS
-    if is_owned(trace) and not all(is_over(trace, settled(trace, event.connection)) for event in alive):
-        return Unknown("the Case ended before the loop had turned to something else")
+    over = trace.of("server.closed") and all(is_over(trace, settled(trace, event.connection)) for event in alive)
+    if is_owned(trace) and not over:
+        return Unknown("the Case ended before the loop, or the thread of the request, was sure to have let it go")
     because, damage, location = _failed_setup(trace, alive[0].connection)
     return [
         Violation(

@@ -94,9 +94,8 @@ def test_what_the_simplest_combination_shows_is_told_once(write):
 
 def test_what_needs_two_peers_at_once_names_the_threading_server(write):
     """A handler that is right as long as peers come one by one is found wrong where they come together."""
-    ran = Ran(
-        write(TURNS), "subject.py:Turns", concurrency="all", max_examples=100, phases=("sweep", "generate", "confirm")
-    )
+    declared = {"server": "socketserver:ThreadingTCPServer", "invariants": ("handler/*",), "max_failures": 1}
+    ran = Ran(write(TURNS), "subject.py:Turns", **declared)
     assert ran.played[:2] == [("tcp", "plain"), ("tcp", "threading")]
     told = [
         ready.finding for ready in ran.of(FindingReady) if ready.finding.invariant == "handler/no-uncaught-exception"
