@@ -19,7 +19,7 @@ import shutil
 import socket
 import stat
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -30,7 +30,7 @@ __all__ = [
     "PATH_BYTES_MAX",
     "Place",
     "in_a_place",
-    "leave_room",
+    "keep_room",
     "remove_socket_file",
     "remove_socket_path",
     "shown_address",
@@ -106,66 +106,81 @@ def _top() -> str:
 
 
 class _Room:
-    """The folder of this process, in which each Place has one."""
+    """The folder of one process, in which each Place has one of its own."""
 
     def __init__(self) -> None:
         self.owner = os.getpid()
-        self.path = tempfile.mkdtemp(prefix=f"{_PREFIX}{self.owner}-", dir=_top())
+        self._path = ""
         self._numbers = itertools.count()
-        self._open = 0
+        self._places = 0
+        self.keepers = 0
 
     def new_folder(self) -> str:
         """An empty folder."""
-        folder = f"{self.path}/{next(self._numbers):x}"
+        if not self._path:
+            self._path = tempfile.mkdtemp(prefix=f"{_PREFIX}{self.owner}-", dir=_top())
+        folder = f"{self._path}/{next(self._numbers):x}"
         os.mkdir(folder, 0o700)  # noqa: PTH102 - a server is made and removed for every Case
-        self._open += 1
+        self._places += 1
         return folder
 
     def remove_folder(self, folder: str, files: Iterable[str]) -> None:
         """Remove *folder*, in which there are these *files*, if nobody has removed them, and perhaps more."""
-        self._open -= 1
+        self._places -= 1
         for path in files:
-            try:
+            try:  # noqa: SIM105 - contextlib.suppress takes twice as long
                 os.unlink(path)  # noqa: PTH108
             except OSError:
-                pass  # never made, or removed already  # noqa: SIM105 - half the time of contextlib.suppress
+                pass  # never made, or removed already
         try:
             os.rmdir(folder)  # noqa: PTH106
         except OSError:
             shutil.rmtree(folder, ignore_errors=True)
+        self.leave()
 
-    def close(self, *, whoever_is_in: bool = False) -> bool:
-        """Remove the room, unless it is another process's, or somebody is in it; whether it is left."""
-        if self.owner == os.getpid() and (whoever_is_in or not self._open):
-            shutil.rmtree(self.path, ignore_errors=True)
-            return True
-        return self.owner != os.getpid()
+    def leave(self) -> None:
+        """Remove the room when nobody is in it any more."""
+        if not (self._places or self.keepers):
+            self.remove()
+
+    def remove(self) -> None:
+        """Remove the room, if it is this process's."""
+        if self._path and self.owner == os.getpid():
+            shutil.rmtree(self._path, ignore_errors=True)
+            self._path = ""
 
 
-_rooms: Final[list[_Room]] = []
+_rooms: Final[dict[int, _Room]] = {}
 
 
 def _room() -> _Room:
     """The room of this process; a forked child has another one than its parent."""
-    if not _rooms or _rooms[-1].owner != os.getpid():
-        _rooms[:] = [_Room()]
-    return _rooms[-1]
+    owner = os.getpid()
+    if owner not in _rooms:
+        _rooms[owner] = _Room()
+    return _rooms[owner]
 
 
-def leave_room() -> None:
-    """Remove the folder of this process, unless a Place is open; the next one makes another."""
-    if _rooms and _rooms[-1].close():
-        _rooms.clear()
+@contextlib.contextmanager
+def keep_room() -> Iterator[None]:
+    """While the block lasts, the folder in which the folders are made stays, once it is there: many will be made."""
+    room = _room()
+    room.keepers += 1
+    try:
+        yield
+    finally:
+        room.keepers -= 1
+        room.leave()
 
 
 @atexit.register
-def _leave_at_the_end() -> None:
-    if _rooms:
-        _rooms.pop().close(whoever_is_in=True)
+def _leave_for_good() -> None:
+    for room in _rooms.values():
+        room.remove()
 
 
 def sweep() -> None:
-    """Remove what processes that are gone have left behind, where this process has its own room."""
+    """Remove what processes that are gone have left behind, where those of this process lie."""
     _sweep(_top())
 
 

@@ -8,6 +8,7 @@ Case runs goes into the Trace instead of the terminal.
 from __future__ import annotations
 
 import io
+import itertools
 import logging
 import os
 import select
@@ -23,7 +24,7 @@ __all__ = ["TEXT_MAX", "Probes", "open_descriptors"]
 
 TEXT_MAX: Final = 20_000
 _THREAD_GRACE_S: Final = 0.1
-_WINDOW: Final = 4
+_WATCHED_DESCRIPTORS: Final = 8
 _PLAIN: Final = logging.Formatter()
 _ONCE: Final = frozenset({"default", "module", "once"})
 
@@ -134,7 +135,6 @@ class Probes:
         self._undo = ExitStack()
         self._threads: set[threading.Thread] = set()
         self._thread_count = 0
-        self._free = 0
         self._poll = select.poll()
         self.descriptors = 0
 
@@ -187,12 +187,13 @@ class Probes:
     # threads and descriptors
 
     def _watch_descriptors(self) -> None:
+        """Watch the lowest free descriptors, which is where new ones appear: some of them, since a Case has its own."""
         first = os.dup(0) if _is_open(0) else os.open(os.devnull, os.O_RDONLY)
         os.close(first)
         self._poll = select.poll()
-        for descriptor in range(first, first + _WINDOW):
+        free = itertools.filterfalse(_is_open, itertools.count(first))
+        for descriptor in itertools.islice(free, _WATCHED_DESCRIPTORS):
             self._poll.register(descriptor, 0)
-        self._free = len(self._poll.poll(0))
 
     def settle(self) -> None:
         """From here on, more threads or descriptors than now are news."""
@@ -204,9 +205,10 @@ class Probes:
     def disturbed(self) -> bool:
         """Whether threads or descriptors may have changed since `settle`.
 
-        Cheap: it looks at the lowest free descriptors only, which is where new ones appear.
+        Cheap: it looks at the lowest free descriptors only.
         """
-        return threading.active_count() != self._thread_count or len(self._poll.poll(0)) != self._free
+        taken = len(self._poll.poll(0)) != _WATCHED_DESCRIPTORS
+        return taken or threading.active_count() != self._thread_count
 
     def new_threads(self) -> int:
         """How many threads more live now, after those that are just ending were given a moment."""

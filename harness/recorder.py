@@ -19,6 +19,7 @@ from handshaker.harness.case import Fault
 from handshaker.harness.trace import Header, Trace, materialise
 
 __all__ = [
+    "HANDED_OVER",
     "HERE",
     "RUN",
     "ConcurrentRun",
@@ -31,6 +32,9 @@ __all__ = [
     "injected",
     "qualified",
 ]
+
+HANDED_OVER: Final = "process_request"
+"""What `network.kernel` tells of a server that has its requests served in threads of its own."""
 
 Flat = list[Any]
 Emit = Callable[[tuple[Any, Any]], None]
@@ -131,6 +135,10 @@ def _marked(exception: BaseException) -> BaseException:
     return exception
 
 
+def _nobody_asks() -> None:
+    """No supervisor waits for signs of life."""
+
+
 def _pretend_exhaustion() -> NoReturn:
     """What the kernel says when the process has no descriptor to give."""
     raise _marked(OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
@@ -177,8 +185,8 @@ class Run:
     """
 
     __slots__ = (
-        "active", "connection", "emit", "exhaust", "hardships", "home", "instances", "owner", "recorder", "serial",
-        "stopped", "stuck", "swallowed", "unstoppable", "witness",
+        "active", "alive", "connection", "emit", "exhaust", "hardships", "home", "instances", "owner", "recorder",
+        "serial", "stopped", "stuck", "swallowed", "unstoppable", "witness",
     )  # fmt: skip
 
     recorder: Recorder | None
@@ -188,6 +196,7 @@ class Run:
 
     def __init__(self) -> None:
         self.unstoppable: Callable[[], None] = _end_process
+        self.alive: Callable[[], object] = _nobody_asks
         self.stuck: Callable[[str], object] = _nobody_stops
         self.exhaust: Callable[[], object] = _pretend_exhaustion
         self.witness: Callable[[BaseException], None] | None = None

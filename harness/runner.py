@@ -27,10 +27,11 @@ from handshaker.harness.networks.inside_datagrams import HouseDatagramSocket
 from handshaker.harness.networks.loopback import LoopbackListener, LoopbackNetwork
 from handshaker.harness.networks.memory import MemoryListener, MemoryNetwork
 from handshaker.harness.networks.realtime import LIMIT_S, RealTimeNetwork
+from handshaker.harness.places import keep_room
 from handshaker.harness.probes import Probes
 from handshaker.harness.probes_memory import sends_much, weigh
 from handshaker.harness.probes_state import ProcessState, StateWatch
-from handshaker.harness.recorder import RUN, Recorder
+from handshaker.harness.recorder import HANDED_OVER, RUN, Recorder
 from handshaker.harness.trace import Header, Trace
 from handshaker.harness.transports import TRANSPORTS
 from handshaker.targets.base import Target
@@ -105,6 +106,8 @@ class Stage:
     def __enter__(self) -> Self:
         with ExitStack() as undo:
             undo.enter_context(virtual_time(self._users_modules()))
+            if TRANSPORTS[self._transport].unix:
+                undo.enter_context(keep_room())
             if self._datagrams and self.network == "memory":
                 undo.enter_context(no_other_sockets())
             self._probes = undo.enter_context(Probes())
@@ -127,17 +130,19 @@ class Stage:
             raise RuntimeError("a Stage plays only while it is entered: write `with Stage(...) as stage:`")
         if case.transport != self._transport:
             case = replace(case, transport=self._transport)
-        if self.is_apart(case):
+        if self._beside or case.owner:
             return self._run_apart(case)
         self.state.begin()
         large = sends_much(case)
         recorder, began = Recorder(), time.process_time() if large else 0.0
         network = self._perform(case, recorder)
-        if recorder.stopped_by and recorder.stopped_by[0] == "network.kernel" and self.network == "loopback":
-            self.in_real_time = True
-            if self._datagrams and recorder.stopped_by[2] == "serve_forever":
-                self._beside = True  # what a loop takes is known by its turns, which this one has not
+        while recorder.stopped_by and recorder.stopped_by[0] == "network.kernel" and self.network == "loopback":
+            if self._needs_a_house(recorder.stopped_by[2]):
+                self.in_real_time = self._beside = True
                 return self._run_apart(case)
+            if self.in_real_time:
+                break
+            self.in_real_time = True
             self._choose(_REAL_TIME)
             recorder = Recorder()
             network = self._perform(case, recorder)
@@ -150,6 +155,10 @@ class Stage:
             self._weigh(case, recorder, took_s)
         network.finish(recorder.emit)
         return recorder
+
+    def _needs_a_house(self, operation: str) -> bool:
+        """Whether this can be told apart only there: a loop of datagrams without turns, threads of the server's own."""
+        return operation == HANDED_OVER or (self._datagrams and operation == "serve_forever")
 
     def is_apart(self, case: Case) -> bool:
         """Whether *case* is played around a process of its own, in which the server lives."""

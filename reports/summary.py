@@ -123,6 +123,8 @@ def _outcome(finished: CampaignFinished, findings: Sequence[FindingReady], fixed
         return "nothing was tested"
     if mended:
         return mended[0]
+    if any(row[2] for row in finished.verdicts):
+        return "nothing new" if not finished.exit_code else "nothing new so far"
     held = any(row[1] for row in finished.verdicts)
     if not held:
         return "nothing was judged"

@@ -30,10 +30,13 @@ def sweep_faults() -> Iterator[FaultKind]:
 def faults_of(transport: str) -> tuple[FaultKind, ...]:
     """The kinds of fault that can strike a plain server of *transport* that is driven turn by turn.
 
-    Only datagrams are delivered one by one, and the server's own methods are recorded in a house only.
+    Only datagrams are delivered one by one, and need no descriptor; the server's own methods are recorded in a house
+    only.
     """
-    never = _APART if TRANSPORTS[transport].datagram else (*_APART, "deliver")
-    return tuple(kind for kind in sweep_faults() if kind[0] not in never)
+    datagram = TRANSPORTS[transport].datagram
+    never = (*_APART, *(() if datagram else ("deliver",)))
+    exhausting = ("get_request", "exhausted") if datagram else ()
+    return tuple(kind for kind in sweep_faults() if kind[0] not in never and kind != exhausting)
 
 
 _APART: Final = ("server_bind", "server_activate", "service_actions", "thread.start", "fork")

@@ -14,9 +14,17 @@ from typing import Any, Final, Protocol
 
 from handshaker.harness.recorder import RUN
 from handshaker.targets.instrument import ALIVE, raised, remembered
-from handshaker.targets.instrument_server import TracedServer, instrument_server
+from handshaker.targets.instrument_server import TracedServer, instrument_server, without_waiting
 
-__all__ = ["Host", "Listening", "end_server", "note_server_stopped", "note_survivors", "serve"]
+__all__ = [
+    "Host",
+    "Listening",
+    "end_server",
+    "note_address",
+    "note_server_stopped",
+    "note_survivors",
+    "serve",
+]
 
 _TURNS_PER_PEER: Final = 3
 _SPARE_TURNS: Final = 10
@@ -106,23 +114,33 @@ class Host:
             server: Any = self.construct(network.address)
             listener = server.socket
             if isinstance(listener, self._listener):
-                _note_address(server, listener)
+                self._note_address(server, listener)
             else:
                 listener.close()
-                listener = server.socket = self._listener(server.address_family)
-                listener.bind(network.address)
-                listener.listen()
+                listener = server.socket = self._other_listener(server, network.address)
         finally:
             socket.socket, socket.getfqdn = before  # type: ignore[misc]
         network.listen(listener)
         return server
+
+    def _other_listener(self, server: Any, address: Any) -> socket.socket:
+        listener = self._listener(server.address_family)
+        listener.bind(address)
+        listener.listen()
+        return listener
+
+    def _note_address(self, server: Any, listener: socket.socket) -> None:
+        own, said = listener.getsockname(), server.server_address
+        agrees = said == own if not isinstance(own, tuple) else isinstance(said, tuple) and said[:2] == own[:2]
+        note_address(own, said, agrees=agrees)
 
 
 def end_server(server: Any) -> None:
     """Close *server* as its owner would, and note handlers that a whole request has outlived."""
     note_survivors(at_least=2)
     RUN.connection = -1
-    server.server_close()
+    server._handshaker_ends_ = True
+    without_waiting(server, server.server_close, stuck=False)  # the loop has ended, as far as its owner knows
     RUN.emit((("server.closed", -1), None))
 
 
@@ -130,9 +148,8 @@ def _no_lookup(name: str = "") -> str:
     return name or "localhost"
 
 
-def _note_address(server: Any, listener: socket.socket) -> None:
-    own, said = listener.getsockname(), server.server_address
-    agrees = said == own if not isinstance(own, tuple) else isinstance(said, tuple) and said[:2] == own[:2]
+def note_address(own: Any, said: Any, *, agrees: bool) -> None:
+    """Write down what the socket's *own* address is, and what the server has *said*."""
     RUN.emit((("server.address", -1, agrees), _told(own, said) if said is not own else _told_twice(own)))
 
 

@@ -8,13 +8,11 @@ swallowed; here it turns a few times, and what would still have come is abandone
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from socketserver import BaseServer
 from typing import Any, Final, Protocol
 
 from handshaker.harness.recorder import RUN
-from handshaker.targets.hosting import Host, note_server_stopped
+from handshaker.targets.hosting import Host, note_address, note_server_stopped
 from handshaker.targets.hosting_realtime import RealTimeHost
 from handshaker.targets.instrument import remembered
 from handshaker.targets.instrument_server import TracedServer
@@ -144,40 +142,15 @@ class DatagramHost(Host):
         """A fresh server at *address*, its hooks recorded."""
         return instrument_datagram_server(self._make(address))
 
-    def new_server(self, network: Any) -> Any:
-        """A fresh server whose socket is of the network's own kind and belongs to *network*."""
-        with _sockets_are(self._listener):
-            server: Any = self.construct(network.address)
-            listener = server.socket
-            if isinstance(listener, self._listener):
-                _note_address(server, listener)
-            else:
-                listener.close()
-                listener = server.socket = self._listener(server.address_family, server.socket_type)
-                listener.bind(network.address)
-        network.listen(listener)
-        return server
+    def _other_listener(self, server: Any, address: Any) -> socket.socket:
+        listener = self._listener(server.address_family, server.socket_type)
+        listener.bind(address)
+        return listener
+
+    def _note_address(self, server: Any, listener: socket.socket) -> None:
+        own, said = listener.getsockname(), server.server_address
+        note_address(own, said, agrees=said == own)
 
 
 class RealTimeDatagramHost(DatagramHost, RealTimeHost):
     """One target that takes datagrams, hosted as it is in production: a thread serves, the peers are elsewhere."""
-
-
-@contextmanager
-def _sockets_are(kind: Callable[..., Any]) -> Iterator[None]:
-    """While the block lasts, `socket.socket` makes sockets of this *kind*, and nobody's name is looked up."""
-    before = socket.socket, socket.getfqdn
-    socket.socket, socket.getfqdn = kind, _no_lookup  # type: ignore[assignment,misc]
-    try:
-        yield
-    finally:
-        socket.socket, socket.getfqdn = before  # type: ignore[misc]
-
-
-def _no_lookup(name: str = "") -> str:
-    return name or "localhost"
-
-
-def _note_address(server: Any, listener: Any) -> None:
-    own, said = listener.getsockname(), server.server_address
-    RUN.emit((("server.address", -1, said == own), f"server_address {said!r}, socket {own!r}"))

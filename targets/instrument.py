@@ -37,6 +37,7 @@ __all__ = [
 
 ALIVE: Final[list[weakref.ref[Any]]] = []
 _CLASSES_MAX: Final = 1_024
+_DGRAM: Final = int(socket.SOCK_DGRAM)  # a plain number: comparing with an enumeration takes longer
 _R = TypeVar("_R")
 
 
@@ -109,11 +110,13 @@ _Kinds = tuple[str, str, str]
 _SETUP: Final[_Kinds] = ("setup.enter", "setup.leave", "setup.raise")
 _HANDLE: Final[_Kinds] = ("handle.enter", "handle.leave", "handle.raise")
 _FINISH: Final[_Kinds] = ("finish.enter", "finish.leave", "finish.raise")
+_SENDING_FINISH: Final[_Kinds] = ("finish.enter", "finish.leave", "finish.raise")
 
 
 @remembered
-def _promised(handler_class: type) -> tuple[str, ...]:
-    return next((names for base, names in _PROMISED if issubclass(handler_class, bases(base))), ())
+def _promised(handler_class: type) -> tuple[tuple[str, ...], frozenset[str]]:
+    names = next((names for base, names in _PROMISED if issubclass(handler_class, bases(base))), ())
+    return names, frozenset(names)
 
 
 @remembered
@@ -122,21 +125,19 @@ def _replies_at_the_end(handler_class: type) -> bool:
     return issubclass(handler_class, bases("DatagramRequestHandler"))
 
 
-@remembered
-def _lacks_of_a_reader(cls: type) -> tuple[str, ...]:
-    return _missing_in(cls, BUFFERED_READER)
+_NO_FILE: Final = type(None)
 
 
 @remembered
-def _lacks_of_a_writer(cls: type) -> tuple[str, ...]:
-    return _missing_in(cls, BUFFERED_WRITER)
+def _lacking(files: tuple[type, type]) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
+    """What rfile and wfile of these classes lack, each that does with its role and the name of its class."""
+    found = (("rfile", files[0], BUFFERED_READER), ("wfile", files[1], BUFFERED_WRITER))
+    lacking = [(role, cls.__name__, _lacks(cls, names)) for role, cls, names in found if cls is not _NO_FILE]
+    return tuple(each for each in lacking if each[2])
 
 
-def _missing_in(cls: type, names: Iterable[str]) -> tuple[str, ...]:
+def _lacks(cls: type, names: Iterable[str]) -> tuple[str, ...]:
     return () if issubclass(cls, io.BufferedIOBase) else tuple(name for name in names if not hasattr(cls, name))
-
-
-_FILES: Final = (("rfile", _lacks_of_a_reader), ("wfile", _lacks_of_a_writer))
 
 
 class TracedHandler:
@@ -162,34 +163,43 @@ class TracedHandler:
 
     def setup(self) -> Any:
         """Write down setup()."""
-        number, supplied = _born(self)
-        if not isinstance(supplied[0], socket.socket):
-            _note_pair(supplied[0], supplied[2])
         here = self.__dict__
+        number, supplied = here["_handshaker_"]
+        if type(supplied[0]) is tuple or not isinstance(supplied[0], socket.socket):
+            _note_pair(supplied[0], supplied[2])
         attributes = _SUPPLIED if (
             here.get("request") is supplied[0]
             and here.get("client_address") is supplied[1]
             and here.get("server") is supplied[2]
         ) else _as_supplied(self, supplied)  # fmt: skip
-        return _hook(self, _SETUP, number, super().setup, (RUN.thread(), attributes))  # type: ignore[misc]
+        run = RUN
+        run.emit((("setup.enter", run.connection, number, run.thread(), attributes), None))
+        return _hook(self, _SETUP, number, super().setup)  # type: ignore[misc]
 
     def handle(self) -> Any:
         """Write down handle()."""
-        number, _ = _born(self)
-        missing = tuple([name for name in _promised(type(self)) if not hasattr(self, name)])
-        _probe_interface(self)
-        return _hook(self, _HANDLE, number, super().handle, (RUN.thread(), missing))  # type: ignore[misc]
+        run, here = RUN, self.__dict__
+        number = here["_handshaker_"][0]
+        names, all_of_them = _promised(type(self))
+        missing = () if all_of_them <= here.keys() else tuple([name for name in names if not hasattr(self, name)])
+        for told in _lacking((type(here.get("rfile")), type(here.get("wfile")))):
+            run.emit((("probe.interface", run.connection, *told), None))
+        run.emit((("handle.enter", run.connection, number, run.thread(), missing), None))
+        return _hook(self, _HANDLE, number, super().handle)  # type: ignore[misc]
 
     def finish(self) -> Any:
         """Write down finish(), and before it what a datagram handler has ready to send."""
-        number = _born(self)[0]
+        run, here = RUN, self.__dict__
+        number = here["_handshaker_"][0]
         if not _replies_at_the_end(type(self)):
-            return _hook(self, _FINISH, number, super().finish, (RUN.thread(),))  # type: ignore[misc]
-        file, held = HELD.look(self.__dict__.get("wfile"))
-        RUN.emit((("datagram.held", RUN.connection, number, file, not held), held))
+            run.emit((("finish.enter", run.connection, number, run.thread()), None))
+            return _hook(self, _FINISH, number, super().finish)  # type: ignore[misc]
+        file, held = HELD.look(here.get("wfile"))
+        run.emit((("datagram.held", run.connection, number, file, not held), held))
         HELD.data = held if file == "standard" else None
         try:
-            return _hook(self, _FINISH, number, super().finish, (RUN.thread(),))  # type: ignore[misc]
+            run.emit((("finish.enter", run.connection, number, run.thread()), None))
+            return _hook(self, _SENDING_FINISH, number, super().finish)  # type: ignore[misc]
         finally:
             HELD.data = None
 
@@ -200,41 +210,40 @@ def _begin(handler: Any, request: Any, client_address: Any, server: Any) -> None
     run.instances = number + 1
     handler.__dict__["_handshaker_"] = (number, (request, _given(request, client_address, server), server))
     ALIVE.append(weakref.ref(handler))
-    run.emit((("init.enter", run.connection, number, run.thread()), _named(type(handler))))
-    for hook, does, detail in _defaults(type(handler)):
+    name, defaults = _introduced(type(handler))
+    run.emit((("init.enter", run.connection, number, run.thread()), name))
+    for hook, does, detail in defaults:
         run.emit((("probe.defaults", run.connection, hook, does), detail))
 
 
 def _note_pair(request: Any, server: Any) -> None:
     """Write down whether a handler of datagrams is given what the server has taken, and the server's own socket."""
-    if getattr(server, "socket_type", None) != socket.SOCK_DGRAM:
+    if getattr(server, "socket_type", None) != _DGRAM:
         return
     own = getattr(server, "socket", None)
     pair = isinstance(request, tuple) and len(request) == 2 and isinstance(request[0], bytes)
+    if not pair:
+        RUN.emit((("datagram.pair", RUN.connection, False, False, False), None))
+        return
+    data, sock = request
     taken = getattr(own, "latest", None)
-    whole = pair and (taken is None or request[0] == taken)
-    RUN.emit((("datagram.pair", RUN.connection, pair, whole, pair and request[1] is own), None))
+    RUN.emit((("datagram.pair", RUN.connection, True, taken is None or data == taken, sock is own), None))
+
+
+_NOTHING: Final[dict[int, Any]] = {}
 
 
 def _given(request: Any, client_address: Any, server: Any) -> Any:
     """The address that get_request() returned for *request*; what the constructor is told, when that is equal to it."""
-    given = getattr(server, "_handshaker_given_", {}).pop(id(request), client_address)
+    given = getattr(server, "_handshaker_given_", _NOTHING).pop(id(request), client_address)
     return client_address if given is client_address or given == client_address else given
 
 
 @remembered
-def _defaults(derived: type) -> tuple[tuple[str, str, str], ...]:
-    return default_hooks(derived.__mro__[2])  # the subject: behind the derived class and TracedHandler
-
-
-@remembered
-def _named(cls: type) -> str:
-    return f"{cls.__module__}:{cls.__qualname__}"
-
-
-def _born(handler: Any) -> tuple[int, tuple[Any, Any, Any]]:
-    born: tuple[int, tuple[Any, Any, Any]] = handler.__dict__["_handshaker_"]
-    return born
+def _introduced(derived: type) -> tuple[str, tuple[tuple[str, str, str], ...]]:
+    """The name of the handler's class, and what its hooks do that nobody has overridden."""
+    subject = derived.__mro__[2]  # behind the derived class and TracedHandler
+    return f"{derived.__module__}:{derived.__qualname__}", default_hooks(subject)
 
 
 def _as_supplied(handler: Any, supplied: tuple[Any, Any, Any]) -> tuple[str, ...]:
@@ -244,19 +253,11 @@ def _as_supplied(handler: Any, supplied: tuple[Any, Any, Any]) -> tuple[str, ...
     )
 
 
-def _probe_interface(handler: Any) -> None:
-    files = handler.__dict__
-    for role, lacks_of in _FILES:
-        file = files.get(role)
-        if file is not None and (lacks := lacks_of(type(file))):
-            RUN.emit((("probe.interface", RUN.connection, role, type(file).__name__, lacks), None))
-
-
-def _hook(handler: Any, kinds: _Kinds, number: int, call: Callable[[], Any], entered: tuple[Any, ...]) -> Any:
+def _hook(handler: Any, kinds: _Kinds, number: int, call: Callable[[], Any]) -> Any:
+    """Call one of the handler's hooks, whose entering was written down, and write down how it ends."""
     run = RUN
     connection = run.connection
     enter, leave, failed = kinds
-    run.emit(((enter, connection, number, *entered), None))
     try:
         if run.hardships is None:
             result = call()
@@ -269,16 +270,19 @@ def _hook(handler: Any, kinds: _Kinds, number: int, call: Callable[[], Any], ent
         raise
     if kinds is _FINISH:
         run.emit(((leave, connection, number, _open_files(handler)), None))
+    elif kinds is _SENDING_FINISH:
+        run.emit(((leave, connection, number, ()), None))  # files in memory only: nobody promises to close them
     else:
         run.emit(((leave, connection, number), None))
     return result
 
 
 def _open_files(handler: Any) -> tuple[str, ...]:
-    if _replies_at_the_end(type(handler)):
-        return ()  # they are memory only, and nobody promises to close them
     files = handler.__dict__
-    return tuple([role for role in ("rfile", "wfile") if not getattr(files.get(role), "closed", True)])
+    rfile_closed = getattr(files.get("rfile"), "closed", True)
+    if getattr(files.get("wfile"), "closed", True):
+        return () if rfile_closed else ("rfile",)
+    return ("wfile",) if rfile_closed else ("rfile", "wfile")
 
 
 @remembered

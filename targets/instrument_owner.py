@@ -17,7 +17,8 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from socket import SOCK_STREAM
 from typing import Any, Final
 
 from handshaker.harness.recorder import RUN
@@ -137,7 +138,7 @@ class TracedOwner(TracedServer):
         turns = _state(self).turns
         told = turns.failing < _FAILING_ACCEPTS_MAX
         try:
-            with _exhaustible():
+            with _exhaustible(self):
                 result = super().get_request() if told else super(TracedServer, self).get_request()  # type: ignore[misc]
         except BaseException:
             turns.failing += 1
@@ -156,7 +157,7 @@ class TracedOwner(TracedServer):
         with _deeper(state.here, "handling"):
             state.handling[threading.get_ident()] = thread.daemon
             try:
-                return super().finish_request(request, client_address)  # type: ignore[misc]
+                return super().finish_request(request, client_address)
             finally:
                 state.handling.pop(threading.get_ident(), None)
 
@@ -249,10 +250,14 @@ def _patience(server: Any) -> float | None:
 
 
 @contextmanager
-def _exhaustible() -> Iterator[None]:
-    """Within, the hardship `exhausted` is real: the process has no descriptor to give to an accepted connection."""
+def _exhaustible(server: Any) -> Iterator[None]:
+    """Within, the hardship `exhausted` is real: the process has no descriptor to give to an accepted connection.
+
+    accept() asks for one first, and so fails at once. A datagram needs none, and nothing happens to it.
+    """
     before, undo = RUN.exhaust, []
-    RUN.exhaust = lambda: undo.append(forbid_descriptors())
+    stream = getattr(getattr(server, "socket", None), "type", None) == SOCK_STREAM
+    RUN.exhaust = (lambda: undo.append(forbid_descriptors())) if stream else (lambda: None)
     try:
         yield
     finally:
@@ -276,7 +281,8 @@ def _note_closed(server: Any, state: _State, moment: str) -> None:
     RUN.emit((("server.listener", -1, moment, is_open(server), state.loops > 0), None))
     RUN.emit((("server.fileno", -1, moment, said_by_fileno(server)), None))
     if moment == "closed" and state.bound is not None:
-        RUN.emit((("server.address-free", -1, not still_bound(*state.bound)), None))
+        with suppress(OSError):  # there may be no descriptor to look with
+            RUN.emit((("server.address-free", -1, not still_bound(*state.bound)), None))
 
 
 # making and marking servers

@@ -13,18 +13,19 @@ from socketserver import BaseServer
 from threading import get_ident
 from typing import Any, Final
 
-from handshaker.harness.recorder import RUN
+from handshaker.harness.recorder import HANDED_OVER, RUN, ConcurrentRun
 from handshaker.harness.vocabulary import SERVER_HOOKS
 from handshaker.targets.bases import bases
 from handshaker.targets.instrument import emit_raise, raised, remembered
 
-__all__ = ["TracedServer", "instrument_server", "without_waiting"]
+__all__ = ["TracedActions", "TracedServer", "instrument_server", "without_waiting"]
 
 
 class TracedServer:
     """Placed before the server's class: writes down each of its hooks."""
 
     _handshaker_loop_ = False  # whether the server's own serve_forever() runs
+    _handshaker_ends_ = False  # whether its owner closes it: nothing is served any more
 
     def __init_subclass__(cls, **_: Any) -> None:
         """Swallow the subject's own `__init_subclass__`."""
@@ -59,10 +60,39 @@ class TracedServer:
         run.emit((("verify_request.leave", run.connection, bool(result)), None))
         return result
 
+    def process_request(self, request: Any, client_address: Any) -> Any:
+        """Write down the serving of a request; one that a server serves in a thread of its own is noticed."""
+        run = RUN
+        number = run.connection
+        run.emit((("process_request.enter", number), None))
+        try:
+            result = super().process_request(request, client_address)  # type: ignore[misc]
+        except BaseException as exception:
+            emit_raise(("process_request.raise", run.connection), exception)
+            raise
+        run.emit((("process_request.leave", run.connection), None))
+        if self.__dict__.pop("_handshaker_served_", None) is None and run.owner == get_ident():
+            _note_handed_over(number)
+        return result
+
+    def finish_request(self, request: Any, client_address: Any) -> Any:
+        """Write down the life of the handler."""
+        run = RUN
+        if run.owner == get_ident():
+            self.__dict__["_handshaker_served_"] = True
+        run.emit((("finish_request.enter", run.connection), None))
+        try:
+            result = super().finish_request(request, client_address)  # type: ignore[misc]
+        except BaseException as exception:
+            emit_raise(("finish_request.raise", run.connection), exception)
+            raise
+        run.emit((("finish_request.leave", run.connection), None))
+        return result
+
     def shutdown(self) -> Any:
         """End the loop, where one runs in another thread; write it down when the thread that serves asks for this."""
         run = RUN
-        if run.owner == get_ident():
+        if run.owner == get_ident() and not self._handshaker_ends_:
             run.emit((("shutdown.enter", run.connection, "serving"), None))
             return without_waiting(self, super().shutdown, stuck=True)  # type: ignore[misc]
         if self._handshaker_loop_:
@@ -78,16 +108,15 @@ class TracedServer:
         if run.active and run.owner != get_ident() and not self._handshaker_loop_:
             return None
         number = run.connection
-        if number >= 0:
-            run.emit((("server_close.enter", number), None))
+        if number < 0:
+            return super().server_close()  # type: ignore[misc]
+        run.emit((("server_close.enter", number), None))
         try:
             result = super().server_close()  # type: ignore[misc]
         except BaseException as exception:
-            if number >= 0:
-                emit_raise(("server_close.raise", number), exception)
+            emit_raise(("server_close.raise", number), exception)
             raise
-        if number >= 0:
-            run.emit((("server_close.leave", number), None))
+        run.emit((("server_close.leave", number), None))
         return result
 
     def handle_error(self, request: Any, client_address: Any) -> Any:
@@ -107,6 +136,23 @@ class TracedServer:
             raise
         run.emit((("handle_error.leave", run.connection), None))
         return result
+
+
+def _note_handed_over(number: int) -> None:
+    """A request was neither served nor raised for here, so another thread has it: only a house can tell them apart."""
+    recorder = RUN.recorder
+    if recorder is None or isinstance(RUN, ConcurrentRun):
+        return
+    made = [what for what in recorder.flat[::2] if what[:2] == ("init.enter", number)]
+    if any(thread == 0 for _, _, _, thread in made):
+        return  # process_request() has made the handler itself
+    what = ("network.kernel", number, HANDED_OVER)
+    if not RUN.stopped:
+        RUN.stopped = True
+        RUN.emit((what, None))
+    elif recorder.stopped_by[:1] != what[:1]:
+        return
+    recorder.stopped_by = what  # also where the other thread has been found out first
 
 
 class _Ended:

@@ -43,6 +43,7 @@ from handshaker.targets.detect import (
 )
 from handshaker.targets.homes import home_of
 from handshaker.targets.implementation import implementation as load_implementation
+from handshaker.targets.instrument_server import without_waiting
 from handshaker.targets.loading import load, parse
 from handshaker.targets.making import Ownership, copies_of, made_by
 from handshaker.targets.natural import ALIASES, natural_server, plain_message
@@ -137,7 +138,7 @@ class StdlibTarget:
                 with Place(self._transport) as place:
                     server = self._build_and_examine(place.address)
                     remove_socket_file(server.socket)
-                    server.server_close()
+                    without_waiting(server, server.server_close, stuck=False)  # no loop has run that it could await
             except (Exception, SystemExit) as error:
                 raise self.preflight_error(error) from error
         return self._description()
@@ -289,7 +290,7 @@ class StdlibTarget:
         try:
             self._examine(server)
         except BaseException:
-            server.server_close()
+            without_waiting(server, server.server_close, stuck=False)
             raise
         self._examined = True
         return server

@@ -19,11 +19,11 @@ from handshaker.harness.campaign.evidence import Evidence
 from handshaker.harness.campaign.fatal import DIED, HUNG, LARGE_BYTES, SLOW, fatal, limits, quick_limits, sent_bytes
 from handshaker.harness.campaign.findings import finding_of, ready, says_nothing_new
 from handshaker.harness.campaign.messages import phase_of
-from handshaker.harness.campaign.opening import require_something, started
+from handshaker.harness.campaign.opening import require_description, require_something, started
 from handshaker.harness.campaign.saved import concerns, sighting_of
 from handshaker.harness.campaign.sighting import Sighting
 from handshaker.harness.campaign.tally import Tally
-from handshaker.harness.campaign.workers import TASKS, needs_kernel, start_worker
+from handshaker.harness.campaign.workers import TASKS, needs_kernel, on_loopback, start_worker
 from handshaker.harness.case import Case
 from handshaker.harness.corpus import Corpus
 from handshaker.harness.errors import HandshakerError, HarnessBug, TargetError, UsageError
@@ -115,7 +115,8 @@ class Campaign:
 
     def _announce(self, worker: Supervisor) -> None:
         about = self.about
-        worker.run(f"{TASKS}.search:describe", self._arguments(), on_message=about.update).raise_if_failed()
+        told = worker.run(f"{TASKS}.search:describe", self._arguments(), on_message=about.update)
+        require_description(told, about, self.settings)
         self.settings = replace(self.settings, transport=about["transport"], concurrency=about["concurrency"])
         self._network = "loopback" if about["concurrency"] != "plain" else self._network
         self._listen(started(self.settings, self._network, about))
@@ -274,7 +275,7 @@ class Campaign:
         if self._network == "loopback":
             raise HarnessBug(f"a kernel object was asked for on loopback ({message['operation']})")
         self._network, self._moved = "loopback", True
-        self._remark("network", f"the handler needs a kernel object ({message['operation']}): played on loopback")
+        self._remark("network", on_loopback(message["operation"]))
 
     def _on_summary(self, message: dict[str, Any]) -> None:
         self._tally.hear(message)

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from handshaker import __version__
-from handshaker.harness.errors import UsageError
+from handshaker.harness.errors import TargetError, UsageError
 from handshaker.harness.notices import CampaignStarted
+from handshaker.harness.processes.results import TaskResult
+from handshaker.harness.processes.stacks import users_frame
 from handshaker.harness.settings import PLAYING, Settings
 from handshaker.harness.verdict import Finding
 
-__all__ = ["require_something", "started"]
+__all__ = ["require_description", "require_something", "started"]
 
 
 def started(settings: Settings, network: str, about: dict[str, Any]) -> CampaignStarted:
@@ -30,6 +32,18 @@ def started(settings: Settings, network: str, about: dict[str, Any]) -> Campaign
         invariants=len(about["judged"]),
         concurrency=settings.concurrency,
     )
+
+
+def require_description(result: TaskResult, about: dict[str, Any], settings: Settings) -> None:
+    """Raise what the worker raised while it described the target; TargetError when it never came to say anything."""
+    result.raise_if_failed()
+    if "transport" not in about and not result.asked:
+        frame = users_frame(result.stack)
+        place = f", at {frame.file}:{frame.line} in {frame.function}" if frame else ""
+        raise TargetError(
+            f"{settings.target}: making its server and closing it again, unused, did not come to an end{place}; "
+            "name a factory that returns a server which can be closed before it has served"
+        )
 
 
 def require_something(settings: Settings, saved: Sequence[Finding]) -> None:

@@ -338,9 +338,8 @@ class _Hunt:
     def _stopped(self, what: tuple[Any, ...]) -> Iterator[_Message]:
         if what[0] == "network.kernel":
             raise _NeedsKernel(str(what[2]))
-        contract = self._bench.contract
-        held = what[0] == "network.stalled" and what[3] == "open" and contract.timeout is None
-        if held and not self._bench.beside and contract.concurrency == "plain":
+        held = what[0] == "network.stalled" and what[3] == "open" and self._bench.contract.timeout is None
+        if held and not self._bench.beside and not self._bench.stage.is_apart(Case()):
             text = _HELD.get(what[2], _IDLE_PEER).format(self._bench.server_name)
             yield from self._once(messages.remark("idle-peer", text))
 

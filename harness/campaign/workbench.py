@@ -79,6 +79,7 @@ class Workbench:
         self.target = target
         self.network = network
         self.cornered: Callable[[Case, Any], object] = _nothing
+        self.alive: Callable[[], object] = RUN.alive
         self._playing = Case()
         self._reset = resolve(settings.reset, "reset") if settings.reset else reset
         self._about = about = target.describe()
@@ -98,16 +99,20 @@ class Workbench:
         if arguments.get("handler"):
             context.target.learn(resolve(arguments["handler"], "handler"))
         settings = codec.decode(Settings, arguments["settings"], where="settings")
-        return cls(context.target, settings, arguments["network"], guard=guard)
+        bench = cls(context.target, settings, arguments["network"], guard=guard)
+        bench.alive = context.pulse
+        return bench
 
     def __enter__(self) -> Self:
         self.stage.__enter__()
         self._unstoppable, RUN.unstoppable = RUN.unstoppable, self._corner
         RUN.witness = self._witness
+        RUN.alive, self.alive = self.alive, RUN.alive
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         RUN.unstoppable, RUN.witness = self._unstoppable, None
+        RUN.alive, self.alive = self.alive, RUN.alive
         self.stage.__exit__(*exc_info)
 
     def _corner(self) -> None:

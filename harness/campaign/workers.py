@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Final
 
 from handshaker.harness.processes.supervisor import Supervisor
+from handshaker.harness.recorder import HANDED_OVER
 from handshaker.harness.settings import Settings
 
-__all__ = ["TASKS", "needs_kernel", "start_worker"]
+__all__ = ["TASKS", "needs_kernel", "on_loopback", "start_worker"]
 
 TASKS: Final = "handshaker.harness.campaign"
 """The package that tasks are named in."""
@@ -31,6 +32,16 @@ def start_worker(settings: Settings) -> Supervisor:
         cwd=settings.cwd or None,
         import_limit_seconds=settings.import_limit_s,
     )  # fmt: skip
+
+
+def on_loopback(operation: str) -> str:
+    """Why a campaign goes on over the kernel's sockets, as a remark."""
+    if operation == HANDED_OVER:
+        return (
+            "the server has its requests served in threads of its own: played on loopback, with all peers at the same "
+            "time"
+        )
+    return f"the handler needs a kernel object ({operation}): played on loopback"
 
 
 def needs_kernel(settings: Settings, operation: str) -> str:

@@ -34,6 +34,7 @@ __all__ = [
     "unanswerable",
     "unreachable",
     "was_cut",
+    "was_killed",
     "with_exception",
 ]
 
@@ -78,9 +79,15 @@ def was_cut(events: Sequence[Event]) -> bool:
     return bool(events) and events[-1].kind in STOPS
 
 
+def was_killed(trace: Trace) -> bool:
+    """Whether the process of the server has ended before its time, whoever was served then."""
+    killed = any(event.connection < 0 for event in trace.of(*STOPS))
+    return killed or first(trace, "probe.process-gone", "probe.hung") is not None
+
+
 def is_over(trace: Trace, events: Sequence[Event]) -> bool:
     """Whether nothing more can follow for this connection, so that what is missing is really missing."""
-    if was_cut(events) or trace.of("probe.process-gone", "probe.hung"):
+    if was_cut(events) or was_killed(trace):
         return False
     if is_concurrent(trace):
         return _is_over_beside(trace, events)
@@ -113,8 +120,8 @@ def is_owned(trace: Trace) -> bool:
 
 
 def is_concurrent(trace: Trace) -> bool:
-    """Whether each request has a thread or a process of its own."""
-    return trace.header.server in ("threading", "forking")
+    """Whether requests have threads or processes of their own, by a mix-in or by a way that the server has itself."""
+    return trace.header.server in ("threading", "forking") or any(event["thread"] for event in trace.of("request.runs"))
 
 
 def _is_over_beside(trace: Trace, events: Sequence[Event]) -> bool:

@@ -25,7 +25,7 @@ from handshaker.harness.invariants.connection import (
     stopped,
     write_failed,
 )
-from handshaker.harness.invariants.facts import first
+from handshaker.harness.invariants.facts import first, is_concurrent
 from handshaker.harness.trace import Event, Trace
 from handshaker.harness.verdict import Level, Reach, Violation
 
@@ -261,11 +261,11 @@ def _reply_then_eof_in(events: Events) -> Answer:
 )
 def _nothing_after_finish(trace: Trace, contract: Contract) -> Answer:
     return each_connection(
-        trace, lambda events: _nothing_after_finish_in(events, contract), "finish.leave", "finish.raise"
+        trace, lambda events: _nothing_after_finish_in(trace, events, contract), "finish.leave", "finish.raise"
     )
 
 
-def _nothing_after_finish_in(events: Events, contract: Contract) -> Answer:
+def _nothing_after_finish_in(trace: Trace, events: Events, contract: Contract) -> Answer:
     if has(events, "datagram.request"):
         return NotApplicable("a datagram has no connection")
     finished = of_kind(events, "finish.leave", "finish.raise")[-1]
@@ -279,8 +279,17 @@ def _nothing_after_finish_in(events: Events, contract: Contract) -> Answer:
         return []
     if finished.kind == "finish.raise" and finished["injected"] and not finished["frame"]:
         return NotApplicable("an injected fault kept finish() from closing its files, so the collector flushes them")
+    if is_concurrent(trace) and _handles_another(trace, used[0]):
+        return Unknown("another handler may have used the connection, which cannot know that this one has just ended")
     verb = "written to" if used[0].kind == "socket.send" else "read from"
     return [_after_finish(f"the connection was {verb} after finish()", (finished, used[0]), "used after finish")]
+
+
+def _handles_another(trace: Trace, moment: Event) -> bool:
+    """Whether the handler of another connection runs at this *moment*."""
+    earlier = [event for event in trace.of("handle.enter", "handle.leave", "handle.raise") if event.seq < moment.seq]
+    last = {event.connection: event.kind for event in earlier if event.connection != moment.connection}
+    return "handle.enter" in last.values()
 
 
 def _left_open(finished: Event, events: Events) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from handshaker.harness.invariants.facts import (
     closed_meanwhile,
     first,
     is_allowed,
+    is_concurrent,
     is_exception,
     is_over,
     lives,
@@ -58,12 +59,15 @@ def _one_handler_per_request(trace: Trace, _contract: Contract) -> Iterator[Viol
                 damage="several setups",
             )
         elif not entered:
-            yield from _never_set_up(events)
+            yield from _never_set_up(events, () if is_concurrent(trace) else ("process_request.leave",))
 
 
-def _never_set_up(events: Sequence[Event]) -> Iterator[Violation]:
-    """A request that was finished without a setup() and without an exception that would explain it."""
-    served = first(events, "finish_request.leave") or first(events, "process_request.leave")
+def _never_set_up(events: Sequence[Event], over: tuple[str, ...]) -> Iterator[Violation]:
+    """A request that was finished without a setup() and without an exception that would explain it.
+
+    It is finished when finish_request() returns; *over* are what says so, too, where one thread does everything.
+    """
+    served = first(events, "finish_request.leave") or first(events, *over)
     if served is None:
         return
     made = first(events, "init.leave")

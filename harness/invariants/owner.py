@@ -14,7 +14,7 @@ from typing import Final
 
 from handshaker.harness.contract import Contract
 from handshaker.harness.invariants.base import Answer, NotApplicable, Unknown, invariant
-from handshaker.harness.invariants.facts import first, shown, told, with_exception
+from handshaker.harness.invariants.facts import first, is_allowed, shown, told, with_exception
 from handshaker.harness.invariants.owner_acts import (
     REQUEST_PATH,
     Span,
@@ -214,11 +214,12 @@ def _taken_after(trace: Trace, end: Event) -> Iterator[Violation]:
     broken_by=("service_actions",),
     implied_by=("server/child-exits", "server/base-exceptions"),
 )
-def _service_actions(trace: Trace, _contract: Contract) -> Answer:
+def _service_actions(trace: Trace, contract: Contract) -> Answer:
     serving = loops(trace)
     if not (serving or trace.of("service_actions.raise")):
         return NotApplicable("serve_forever() did not run")
-    found = [violation for event in trace.of("service_actions.raise") for violation in _raised(trace, event)]
+    raised = [event for event in trace.of("service_actions.raise") if not is_allowed(event, contract)]
+    found = [violation for event in raised for violation in _raised(trace, event)]
     found += [violation for loop in serving for violation in _turns(trace, loop)]
     return found or list(_waiting(trace))
 

@@ -30,7 +30,7 @@ from handshaker.harness.invariants.connection import (
     trace_was_stopped,
     write_failed,
 )
-from handshaker.harness.invariants.facts import first, is_concurrent, is_over, is_owned, told
+from handshaker.harness.invariants.facts import first, is_concurrent, is_over, is_owned, told, was_killed
 from handshaker.harness.trace import Event, Trace
 from handshaker.harness.verdict import Level, Reach, Violation
 
@@ -63,7 +63,8 @@ def _socket_closed_once(trace: Trace, _contract: Contract) -> Answer:
 
 
 def _socket_closed_once_in(trace: Trace, events: Events) -> Answer:
-    if stopped(events) or ((is_concurrent(trace) or is_owned(trace)) and not is_over(trace, events)):
+    beside = is_concurrent(trace) or is_owned(trace)
+    if stopped(events) or was_killed(trace) or (beside and not is_over(trace, events)):
         return STOPPED
     if has(events, "process.end") and not has(events, "finish_request.leave", "finish_request.raise"):
         return NotApplicable("the child ended while its handler ran, which closes everything")

@@ -266,12 +266,18 @@ def _next_request_served(trace: Trace, _contract: Contract) -> Answer:
             return Unknown("whether a peer is served is decided by the owner of the server")
         if halted is not None:
             return NotApplicable("a handler was stopped from outside, so the server's fate tells nothing")
+        if _ended_by_a_handler(trace):
+            return Unknown("a handler has called shutdown(): who comes after that is not served, which may be meant")
         return [_never_accepted(event) for event in _unserved(trace)]
     if halted is not None and halted.seq < stopped.seq and stopped.connection in (halted.connection, -1):
         return NotApplicable("the handler was stopped from outside, and the server with it")
     if _is_ours(trace, stopped):
         return NotApplicable("the injected fault ends every plain server")
     return [_stopped(trace, stopped, _unserved(trace))]
+
+
+def _ended_by_a_handler(trace: Trace) -> bool:
+    return any(event.connection >= 0 for event in trace.of("shutdown.enter", "server_close.enter"))
 
 
 def _is_ours(trace: Trace, stopped: Event) -> bool:

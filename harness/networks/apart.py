@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import signal
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -51,6 +52,7 @@ class ApartNetwork:
         self.board = Board(2 * datagrams_max(case) + _STRAYS if datagrams else len(case.scripts))
         self.place = Place(case.transport)
         self._limit_s = limit_s
+        self._thread = threading.get_ident()
         self._moments: list[Moment] = []
         self._gate, self._gate_inside = Door.pair()
         inside = DatagramsInside if datagrams else Inside
@@ -90,10 +92,11 @@ class ApartNetwork:
             self._conduct()
         finally:
             self._house.end()
-        RUN.emit = recorder.emit
         merge(recorder, self._moments, self.log.read(), self._began_ns)
 
     def _note(self, event: tuple[Any, Any]) -> None:
+        if threading.get_ident() != self._thread:
+            return  # a thread that a server has left in this process tells of an earlier life
         self._moments.append(Moment(self.crowd.stamp_ns or time.monotonic_ns(), *event))
 
     def _hear(self) -> None:

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from handshaker.harness.case import Case
 from handshaker.harness.networks.board import IN_RECV, IN_SEND, Board
-from handshaker.harness.recorder import Emit
+from handshaker.harness.recorder import RUN, Emit
 
 __all__ = ["PAUSE_MAX_S", "QUIET_S", "WAITS", "Crowd", "Watched"]
 
@@ -133,6 +133,7 @@ class Crowd:
         while not until():
             if time.monotonic() >= deadline:
                 return bool(until())
+            RUN.alive()  # whoever waits here knows for how long
             self.turn(deadline)
         return True
 

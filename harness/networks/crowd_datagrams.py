@@ -41,7 +41,7 @@ class _Peer(KernelDatagramPeer):
     @property
     def unplayed(self) -> int:
         """How many Steps are left."""
-        return len(self._script.steps) - self.position
+        return len(self._steps) - self.position
 
     def _foreign(self, data: bytes) -> None:
         self.take(data, own=False)  # nobody here knows which request it was an answer to
@@ -85,6 +85,10 @@ class DatagramCrowd(Crowd):
     @property
     def _peers(self) -> list[_Peer]:
         return self._line.peers  # type: ignore[return-value]
+
+    def beside(self, name: str) -> str:
+        """The path of a peer's socket."""
+        return f"{self.folder}/{name}"
 
     @property
     def _socket_row(self) -> Any:

@@ -15,12 +15,13 @@ from typing import Any, Final
 
 from handshaker.harness.places import PATH_BYTES_MAX
 
-__all__ = ["DONTWAIT", "HERE", "INET", "INET6", "LONGEST", "PEEK", "TRUNC", "UNIX", "destination", "form_of"]
+__all__ = ["DGRAM", "DONTWAIT", "HERE", "INET", "INET6", "LONGEST", "PEEK", "TRUNC", "UNIX", "destination", "form_of"]
 
 # Plain numbers: an enumeration is asked by its name, which costs more than all the rest of a turn.
 INET: Final = int(socket.AF_INET)
 INET6: Final = int(socket.AF_INET6)
 UNIX: Final = int(socket.AF_UNIX)
+DGRAM: Final = int(socket.SOCK_DGRAM)
 PEEK: Final = int(socket.MSG_PEEK)
 DONTWAIT: Final = int(socket.MSG_DONTWAIT)
 TRUNC: Final = int(socket.MSG_TRUNC)
@@ -31,7 +32,7 @@ LONGEST: Final = {INET: 65_507, INET6: 65_527, UNIX: 212_960}
 HERE: Final = {INET: "127.0.0.1", INET6: "::1"}
 """The host of every server and peer."""
 
-_FORMS: Final = {tuple: "pair", str: "path", bytes: "abstract", type(None): "none"}
+_FORMS: Final = {str: "path", bytes: "abstract", type(None): "none"}
 _PORT_MAX: Final = 65_535
 _LENGTHS: Final = {INET: (2, 2), INET6: (2, 4)}
 _LOCAL_NAMES: Final = {"", "localhost", "0.0.0.0", "::"}  # noqa: S104 - as a destination: this machine
@@ -40,7 +41,9 @@ _BROADCAST: Final = {"<broadcast>", "255.255.255.255"}
 
 def form_of(address: Any) -> str:
     """The form of a client's address: pair, 4-tuple, path, abstract or none."""
-    return "4-tuple" if type(address) is tuple and len(address) == 4 else _FORMS.get(type(address), "none")
+    if type(address) is tuple:
+        return "4-tuple" if len(address) == 4 else "pair"
+    return _FORMS.get(type(address), "none")
 
 
 def destination(family: int, address: Any) -> Any:

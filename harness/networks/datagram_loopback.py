@@ -7,12 +7,14 @@ by the kernel; what the server has sent is taken at once, so no buffer of a peer
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import socket
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from handshaker.harness.case import Case
-from handshaker.harness.networks.datagram_addresses import HERE, PEEK, UNIX
+from handshaker.harness.networks.datagram_addresses import DGRAM, HERE, INET, PEEK, UNIX
 from handshaker.harness.networks.datagram_network import DatagramNetwork
 from handshaker.harness.networks.datagram_peers import UNIX_PLACES, DatagramPeer, Line
 from handshaker.harness.networks.datagram_sockets import DatagramSocket
@@ -20,9 +22,10 @@ from handshaker.harness.networks.peers import ARRIVAL_S, readable
 from handshaker.harness.places import Place
 from handshaker.harness.recorder import RUN
 
-__all__ = ["KernelDatagramPeer", "LoopbackDatagramNetwork", "LoopbackDatagramSocket"]
+__all__ = ["HOME", "KernelDatagramPeer", "LoopbackDatagramNetwork", "LoopbackDatagramSocket"]
 
 _Kernel: Final[Any] = socket.SocketType  # the C class below socket.socket: what is called on it is not recorded
+_WITHOUT_WAITING: Final = DGRAM | socket.SOCK_NONBLOCK
 _CHUNK_BYTES: Final = 65_536  # more would be mapped and unmapped for every read
 _RECEIVE_BYTES: Final = 1_048_576
 _SEND_BYTES: Final = 106_496  # the kernel doubles it: the usual send buffer, whatever this machine's is
@@ -36,18 +39,17 @@ class KernelDatagramPeer(DatagramPeer):
     def __init__(self, number: int, network: LoopbackDatagramNetwork, family: int) -> None:
         script = network.case.scripts[number]
         self._network: Any = network
-        self._socket = _Kernel(family, socket.SOCK_DGRAM)
-        self._socket.setblocking(False)
         self._unix = family == UNIX
         self._unread = 0  # datagrams of the server's own socket that wait in this peer's
-        if self._unix:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES)
+        self._socket = sock = _Kernel(family, _WITHOUT_WAITING)
         if not self._unix:
-            self._socket.bind((HERE[family], 0))
-        elif script.form != "unbound":
-            # An empty name lets the kernel choose one in the abstract namespace.
-            self._socket.bind("" if script.form == "abstract" else f"{network.folder}/peer{number}")
-        super().__init__(number, script, self._socket.getsockname() or None)
+            sock.bind((HERE[family], 0))
+        else:
+            _use_usual_send_buffer(sock)
+            if script.form != "unbound":
+                # An empty name lets the kernel choose one in the abstract namespace.
+                sock.bind("" if script.form == "abstract" else network.beside(f"peer{number}"))
+        super().__init__(number, script, sock.getsockname() or None)
 
     def carry(self, data: bytes) -> None:
         """Send it to the server."""
@@ -119,27 +121,57 @@ class KernelDatagramPeer(DatagramPeer):
         self.take(data, own=False)
 
 
+class _Home:
+    """Where a Unix server may bind: the path of the Case in progress."""
+
+    path: Any = None
+
+
+HOME: Final = _Home()  # an object: setting an attribute of a class makes Python forget what it knows of the class
+
+
+@functools.cache
+def _usual_send_buffer() -> bool:
+    """Whether sockets of this machine have the usual send buffer, as they come."""
+    with contextlib.closing(_Kernel(UNIX, DGRAM)) as fresh:
+        return bool(fresh.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == 2 * _SEND_BYTES)
+
+
+def _use_usual_send_buffer(sock: Any) -> None:
+    if not _usual_send_buffer():
+        _Kernel.setsockopt(sock, socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES)
+
+
 class LoopbackDatagramSocket(DatagramSocket):
     """The server's socket of the loopback network; also what `socket.socket` makes while a server is constructed."""
 
-    place: ClassVar[Any] = None
-    """Where a Unix server may bind: the path of the Case in progress."""
-
     def __init__(self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:  # noqa: A002
-        super().__init__(family, type, proto, fileno)
+        super().__init__(family, type | socket.SOCK_NONBLOCK, proto, fileno)
+        self.family_number = INET if family == -1 else int(family)
         self._timeout = socket.getdefaulttimeout()
-        _Kernel.settimeout(self, 0)
         self._server: Any = None
+        self._wide = False
         self._begin()
 
     def bind(self, address: Any, /) -> None:
         """Whatever address is asked for, it is one that nobody else uses: a free port, or a path of our own."""
         self._not_released()
-        _Kernel.bind(self, self.place if self.family == UNIX else (HERE[int(self.family)], 0))
-        _Kernel.setsockopt(self, socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
-        if self.family == UNIX:
-            _Kernel.setsockopt(self, socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES)
+        if self.family_number == UNIX:
+            _Kernel.bind(self, HOME.path)
+            _use_usual_send_buffer(self)
+        else:
+            _Kernel.bind(self, (HERE[self.family_number], 0))
         self._server = _Kernel.getsockname(self)
+
+    def getsockname(self) -> Any:
+        """The address that it is bound to."""
+        return _Kernel.getsockname(self) if self._server is None or self._released else self._server
+
+    def widen(self) -> None:
+        """Make room for many datagrams: one that waits is sure of its place, several may need a larger buffer."""
+        if not self._wide:
+            self._wide = True
+            _Kernel.setsockopt(self, socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
 
     def _receive(self, line: Line, size: int, flags: int) -> tuple[int, Any, bytes, bool] | None:
         try:
@@ -166,6 +198,7 @@ class LoopbackDatagramSocket(DatagramSocket):
         except BlockingIOError:
             return False
         if peer is None and address == self._server and self.exchange is not None:
+            self.widen()
             self.exchange.line.queue.append((-1, address, data))
         return True
 
@@ -192,18 +225,33 @@ class LoopbackDatagramSocket(DatagramSocket):
         os.set_inheritable(_Kernel.fileno(self), inheritable)
 
 
+class _KernelLine(Line):
+    """A line whose datagrams wait in the kernel."""
+
+    __slots__ = ("_listener",)
+
+    def __init__(self, peers: list[Any], family: int, listener: LoopbackDatagramSocket) -> None:
+        super().__init__(peers, family)
+        self._listener = listener
+
+    def crowd(self) -> None:
+        """Make room for many."""
+        self._listener.widen()
+
+
 class LoopbackDatagramNetwork(DatagramNetwork):
     """One Case of datagrams over the kernel's loopback interface."""
 
-    __slots__ = ("folder", "server")
+    __slots__ = ("beside", "server")
 
     def __init__(self, case: Case) -> None:
         place = Place(case.transport)
-        super().__init__(case, place)
-        self.folder = place.folder
+        super().__init__(case, place.address, place)
+        self.beside = place.beside
+        """What gives a Unix peer its path."""
         self.server: Any = None
         """The address of the server's socket."""
-        LoopbackDatagramSocket.place = place.address
+        HOME.path = place.address
 
     def listen(self, listener: Any) -> None:
         """Let the peers of this Case send to *listener*."""
@@ -213,11 +261,15 @@ class LoopbackDatagramNetwork(DatagramNetwork):
     def _make_peers(self, family: int) -> list[Any]:
         return [KernelDatagramPeer(number, self, family) for number in range(len(self.case.scripts))]
 
+    def _make_line(self, peers: list[Any], family: int) -> Line:
+        return _KernelLine(peers, family, self.listener)
+
     def close(self) -> None:
         """Give every descriptor of this Case back, whatever happened."""
         if self.listener is not None:
             for peer in self.line.peers:
                 peer.part()  # type: ignore[attr-defined]
             self.listener.exchange = None
-            self.listener.close()
+            if self.listener.is_open:
+                self.listener.close()
         super().close()

@@ -27,6 +27,7 @@ from handshaker.harness.networks.link import FIRST_PEER_PORT
 from handshaker.harness.networks.listener import SERVER_PORT
 from handshaker.harness.places import NOWHERE, Place
 from handshaker.harness.recorder import RUN
+from handshaker.harness.transports import TRANSPORTS
 
 __all__ = ["MemoryDatagramNetwork", "MemoryDatagramSocket", "MemoryPeer", "no_other_sockets"]
 
@@ -37,7 +38,8 @@ _FRESH: Final = {
     (socket.SOL_SOCKET, socket.SO_RCVBUF): _BUFFER_BYTES,
     (socket.SOL_SOCKET, socket.SO_SNDBUF): _BUFFER_BYTES,
 }
-_ANYWHERE: Final = {INET: "0.0.0.0", INET6: "::"}  # noqa: S104 - what an unbound socket says
+_UNBOUND: Final[dict[int, Any]] = {INET: ("0.0.0.0", 0), INET6: ("::", 0, 0, 0)}  # noqa: S104 - what it says of itself
+_USUAL: Final = {name: Place(name, files=False).address for name, row in TRANSPORTS.items() if row.datagram}
 _FOLDER: Final = Path(NOWHERE).parent
 
 
@@ -104,17 +106,16 @@ class MemoryDatagramSocket(DatagramSocket):
     """The server's socket of the memory network; also what `socket.socket` makes while a server is constructed."""
 
     def __init__(self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:  # noqa: A002
-        self._family = INET if family == -1 else int(family)
+        self.family_number = INET if family == -1 else int(family)
         self._io_refs = 0
         self._closed = False
         self._timeout = socket.getdefaulttimeout()
         self._options: dict[tuple[int, int], Any] = {}
-        unix = self._family == UNIX
-        self._address: Any = "" if unix else _address_in(self._family, _ANYWHERE.get(self._family, ""), 0)
+        self._address: Any = _UNBOUND.get(self.family_number, "")
         self._stand_in: socket.socket | None = None
         self._begin()
 
-    family = property(lambda self: socket.AddressFamily(self._family))
+    family = property(lambda self: socket.AddressFamily(self.family_number))
     type = property(lambda _: socket.SOCK_DGRAM)
     proto = property(lambda _: 0)
 
@@ -125,15 +126,16 @@ class MemoryDatagramSocket(DatagramSocket):
         return (number, address, data, False) if len(data) <= size else (number, address, data[:size], True)
 
     def _put(self, peer: DatagramPeer | None, address: Any, data: bytes) -> bool:
-        if self._family == UNIX and self._is_out_of_buffer():
+        unix = self.family_number == UNIX
+        if unix and self._is_out_of_buffer():
             return False
-        if peer is not None and not peer.full:
-            if self._family == UNIX and not peer.here:
+        if peer is not None and not (unix and peer.full):
+            if unix and not peer.here:
                 raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
             return True
         if peer is None and address == self._address:
             self.exchange.line.queue.append((-1, address, data))  # type: ignore[union-attr]
-        elif peer is None and self._family == UNIX:
+        elif peer is None and unix:
             number = errno.ENOENT if isinstance(address, str) else errno.ECONNREFUSED
             raise OSError(number, os.strerror(number))
         return peer is None
@@ -152,14 +154,14 @@ class MemoryDatagramSocket(DatagramSocket):
     def bind(self, address: Any, /) -> None:
         """Any address will do, once; port 0 becomes a fixed one."""
         self._not_released()
-        unix = self._family == UNIX
+        unix = self.family_number == UNIX
         if self._address and (unix or self._address[1]):
             number = errno.EADDRINUSE if unix else errno.EINVAL
             raise OSError(number, os.strerror(number))
         if unix:
             self._address = os.fsdecode(address) or NOWHERE
         else:
-            self._address = _address_in(self._family, HERE[self._family], address[1] or SERVER_PORT)
+            self._address = _address_in(self.family_number, HERE[self.family_number], address[1] or SERVER_PORT)
 
     def getsockname(self) -> Any:
         """The address that it is bound to."""
@@ -224,7 +226,7 @@ class MemoryDatagramNetwork(DatagramNetwork):
     __slots__ = ()
 
     def __init__(self, case: Case) -> None:
-        super().__init__(case, Place(case.transport, files=False))
+        super().__init__(case, _USUAL[case.transport])
 
     def _make_peers(self, family: int) -> list[Any]:
         return [MemoryPeer(number, self.case, family) for number in range(len(self.case.scripts))]

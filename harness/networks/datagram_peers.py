@@ -18,7 +18,7 @@ from handshaker.harness.case import Script
 from handshaker.harness.networks.bounds import REPLY_BYTES_MAX, stop
 from handshaker.harness.networks.clock import CLOCK
 from handshaker.harness.networks.datagram_addresses import LONGEST, UNIX
-from handshaker.harness.networks.player import Turn
+from handshaker.harness.networks.player import OVER, PLAYED, TIMED_OUT, Turn
 from handshaker.harness.recorder import RUN, Emit
 
 __all__ = ["UNIX_PLACES", "DatagramPeer", "Line"]
@@ -38,8 +38,8 @@ class DatagramPeer:
     """One peer: its way through its Script, and what it has received."""
 
     __slots__ = (
-        "_script", "_until", "address", "flying", "here", "number", "position", "reading", "received", "replies",
-        "room",
+        "_early", "_steps", "_until", "address", "flying", "here", "number", "position", "reading", "received",
+        "replies", "room",
     )  # fmt: skip
 
     def __init__(self, number: int, script: Script, address: Any) -> None:
@@ -52,7 +52,8 @@ class DatagramPeer:
         self.room = 0
         self.replies: list[bytes] = []
         self.received = 0  # bytes of reply
-        self._script = script
+        self._steps = script.steps
+        self._early = script.early
         self._until: float | None = None
 
     # what a network does
@@ -82,18 +83,19 @@ class DatagramPeer:
     @property
     def unsent(self) -> int:
         """How many datagrams it would still send."""
-        left = self._script.steps[self.position :] if self.here else ()
-        return sum(step.action == "send" for step in left)
+        if not self.here or self.position == len(self._steps):
+            return 0
+        return sum(step.action == "send" for step in self._steps[self.position :])
 
     def play_early(self, line: Line) -> None:
         """Play the Steps that come before the server takes its first datagram."""
-        while self.position < self._script.early:
+        while self.position < self._early:
             if self._play(line) is _WAITING and self._until is not None:
                 CLOCK.move(self._until - CLOCK.now)
 
     def go_on(self, line: Line) -> str:
         """Play Steps until a datagram is sent, or it has to wait, or all is over."""
-        count = len(self._script.steps)
+        count = len(self._steps)
         while self.position < count:
             outcome = self._play(line)
             if outcome is not _PLAYED:
@@ -106,7 +108,7 @@ class DatagramPeer:
         return self._until
 
     def _play(self, line: Line) -> str:
-        step = self._script.steps[self.position]
+        step = self._steps[self.position]
         action = step.action
         if action == "send":
             self.position += 1
@@ -128,13 +130,13 @@ class DatagramPeer:
 
     def is_answered(self) -> bool:
         """Whether it waits for a reply that has come."""
-        steps = self._script.steps
+        steps = self._steps
         step = steps[self.position] if self.position < len(steps) else None
         return step is not None and step.action == "expect" and self.received >= step.size
 
     def hinder(self, line: Line) -> None:
         """The server is about to reply: let the peer leave or stop reading first, if that comes next."""
-        steps = self._script.steps
+        steps = self._steps
         while self.position < len(steps):
             step = steps[self.position]
             if step.action in _PLAYED_BEFORE_A_REPLY:
@@ -194,7 +196,7 @@ class DatagramPeer:
 
     def tell_end(self, emit: Emit) -> None:
         """Say that all is over for it, and what it has received."""
-        unplayed = len(self._script.steps) - self.position
+        unplayed = len(self._steps) - self.position
         emit((("peer.over", -1, self.number, unplayed), b"".join(self.replies)))
 
 
@@ -217,12 +219,16 @@ class Line:
     @property
     def waiting(self) -> int:
         """How many datagrams the server could still take."""
-        return len(self.queue) + (self._late is not None) + sum(peer.unsent for peer in self.peers)
+        count = len(self.queue) + (self._late is not None)
+        for peer in self.peers:
+            count += peer.unsent
+        return count
 
     def begin(self) -> None:
         """Play the early Steps of all peers."""
         for peer in self.peers:
-            peer.play_early(self)
+            if peer._early:
+                peer.play_early(self)
 
     def advance(self, deadline: float | None) -> Turn:
         """Let the next peer send, for a server that waits until *deadline* (virtual seconds; None: for ever)."""
@@ -230,22 +236,23 @@ class Line:
         count = len(peers)
         while True:
             waiting: float | None = None
-            for number in range(self._turn, self._turn + count):
+            first = self._turn
+            for number in range(first, first + count):
                 peer = peers[number % count]
                 outcome = peer.go_on(self)
                 if outcome is _SENT:
                     self._turn = (number + 1) % count
-                    return Turn.PLAYED
+                    return PLAYED
                 if outcome is _WAITING and peer.until is not None:
                     waiting = peer.until if waiting is None else min(waiting, peer.until)
             if self._late is not None:
                 self.bring_late()
-                return Turn.PLAYED
+                return PLAYED
             if waiting is None:
-                return Turn.OVER
+                return OVER
             if deadline is not None and waiting > deadline:
                 CLOCK.move(deadline - CLOCK.now)
-                return Turn.TIMED_OUT
+                return TIMED_OUT
             self._let_time_pass(waiting - CLOCK.now)
 
     def _let_time_pass(self, seconds: float) -> None:
@@ -278,9 +285,14 @@ class Line:
     def _bring(self, peer: DatagramPeer, data: bytes) -> None:
         if not self.open or (self.unix and len(self.queue) >= UNIX_PLACES):
             return  # over UDP nobody hears that the server is gone
+        if self.queue:
+            self.crowd()
         peer.carry(data)
         peer.flying += 1
         self.queue.append((peer.number, peer.address, data))
+
+    def crowd(self) -> None:
+        """Several datagrams are about to wait: whoever keeps them may need more room."""
 
     def taken(self, number: int) -> None:
         """The first datagram of the line, of the peer with this *number*, is with the server."""

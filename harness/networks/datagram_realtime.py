@@ -46,6 +46,11 @@ class LiveDatagramSocket(LoopbackDatagramSocket):
         self.waits_in = ""  # the operation in which the handler waits without a timeout
         _Kernel.settimeout(self, self._timeout)
 
+    def bind(self, address: Any, /) -> None:
+        """Bind; nobody sees in time how many datagrams wait, so there is room for many."""
+        super().bind(address)
+        self.widen()
+
     def _usable(self) -> Exchange:
         if self._released and self.serving:
             select.select((), (), (), _SLICE_S)  # the server turns for nothing, as fast as it can: slowly will do

@@ -17,10 +17,10 @@ from typing import Any, Final, NoReturn, Protocol
 from handshaker.harness.held import HELD
 from handshaker.harness.networks.bounds import IDLE_READS_MAX, check_events, stop, stopped_again
 from handshaker.harness.networks.clock import CLOCK
-from handshaker.harness.networks.datagram_addresses import DONTWAIT, PEEK, TRUNC, UNIX, destination, form_of
+from handshaker.harness.networks.datagram_addresses import DGRAM, DONTWAIT, PEEK, TRUNC, UNIX, destination, form_of
 from handshaker.harness.networks.datagram_peers import DatagramPeer, Line
 from handshaker.harness.networks.datagram_unconnected import Unconnected
-from handshaker.harness.networks.player import Turn
+from handshaker.harness.networks.player import PLAYED
 from handshaker.harness.networks.sockets import name_of
 from handshaker.harness.recorder import RUN, injected
 
@@ -51,10 +51,12 @@ class DatagramSocket(Unconnected):
     latest: bytes | None
     """The datagram that the server took last, as it was given."""
     exchange: Exchange | None
+    family_number: int
+    """The family as a plain number."""
 
     def __new__(cls, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> Any:  # noqa: A002
         """One of ours for datagrams; a plain socket for a stream, and for a descriptor that exists already."""
-        if fileno is not None or type == -1 or type & 0xF != socket.SOCK_DGRAM:
+        if fileno is not None or type == -1 or type & 0xF != DGRAM:
             return _real_socket(family, type, proto, fileno)
         return super().__new__(cls)
 
@@ -188,9 +190,9 @@ class DatagramSocket(Unconnected):
         deadline = None if patience is None else CLOCK.now + patience
         while not line.queue:
             turn = line.advance(deadline)
-            if line.queue or (turn is not Turn.PLAYED and self._more()):
+            if line.queue or (turn is not PLAYED and self._more()):
                 return
-            if turn is not Turn.PLAYED or patience == 0:
+            if turn is not PLAYED or patience == 0:
                 self._give_up("recvfrom", deadline, patience)
 
     def _give_up(self, operation: str, deadline: float | None, patience: float | None) -> NoReturn:
@@ -276,7 +278,7 @@ class DatagramSocket(Unconnected):
         except TypeError:
             peer = None
         if peer is None:
-            address = destination(self.family, address)
+            address = destination(self.family_number, address)
             peer = exchange.by_address.get(address)
         return peer, address
 
@@ -288,7 +290,7 @@ class DatagramSocket(Unconnected):
             peer.hinder(line)
         deadline = None if self._timeout is None else CLOCK.now + self._timeout
         while not self._put(peer, address, data):
-            if line.advance(deadline) is Turn.PLAYED and self._timeout != 0:
+            if line.advance(deadline) is PLAYED and self._timeout != 0:
                 continue
             if self._put(peer, address, data):
                 return
@@ -297,7 +299,7 @@ class DatagramSocket(Unconnected):
     def send(self, data: Any, flags: int = 0, /) -> int:
         """To whom? Only a connected socket knows."""
         _bytes(data)
-        number = errno.ENOTCONN if self.family == UNIX else errno.EDESTADDRREQ
+        number = errno.ENOTCONN if self.family_number == UNIX else errno.EDESTADDRREQ
         try:
             self._usable()
             raise OSError(number, os.strerror(number))

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from handshaker.harness.networks.board import FOREVER, IN_RECV, IN_SEND
 from handshaker.harness.networks.bounds import EVENTS_MAX, stop
+from handshaker.harness.networks.datagram_loopback import HOME
 from handshaker.harness.networks.datagram_peers import DatagramPeer, Line
 from handshaker.harness.networks.datagram_realtime import LiveDatagramSocket
 from handshaker.harness.networks.inside import Inside
@@ -120,11 +121,11 @@ class DatagramsInside(Inside):
     def move_in(self) -> None:
         """From here on this process is the house, and its server has the address of this Case."""
         super().move_in()
-        HouseDatagramSocket.place = self.address
+        HOME.path = self.address
 
     def listen(self, listener: Any) -> None:
         """Let the peers of this Case send to *listener*."""
-        self.line = Line([], int(listener.family))
+        self.line = Line([], listener.family_number)
         self.by_address: dict[Any, DatagramPeer] = {}
         self.taken = 0
         self._senders: dict[int, int] = {}

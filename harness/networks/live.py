@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import socket
 import sys
 import termios
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from handshaker.harness.case import Script
 from handshaker.harness.networks.bounds import IDLE_READS_MAX, REPLY_BYTES_MAX, check_events, stop
@@ -24,6 +25,8 @@ from handshaker.harness.recorder import RUN
 __all__ = ["LivePeer", "LiveSocket", "unread_bytes"]
 
 _Kernel: Any = socket.SocketType
+_SLICE_MS: Final = 5
+_SAYING_SLICES: Final = 400
 
 
 class LivePeer(KernelPeer):
@@ -97,11 +100,19 @@ class LiveSocket(PulledSocket):
         if not data and size:
             self._barren += 1
             if self._barren > IDLE_READS_MAX:
+                self._await_the_end()
                 stop("network.spinning", self.number, "recv", self._peer.player.state)
         elif not flags & socket.MSG_PEEK:
             self._barren = 0
             self._peer.taken += len(data)
         return data
+
+    def _await_the_end(self) -> None:
+        """Give the peer, which has ended the stream, the time to say how."""
+        for _ in range(_SAYING_SLICES):
+            if self._peer.player.state != "open" or self._peer.shut_rd:
+                return
+            select.poll().poll(_SLICE_MS)
 
     def _write(self, data: memoryview, *, whole: bool) -> int:
         check_events(self.number)

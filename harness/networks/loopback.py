@@ -19,7 +19,7 @@ from handshaker.harness.errors import HarnessBug
 from handshaker.harness.networks.bounds import IDLE_READS_MAX, REPLY_BYTES_MAX, check_events, stop
 from handshaker.harness.networks.clock import CLOCK
 from handshaker.harness.networks.peers import ARRIVAL_S, SMALL_BUFFER_BYTES, KernelPeer, readable
-from handshaker.harness.networks.player import Turn
+from handshaker.harness.networks.player import PLAYED
 from handshaker.harness.networks.sockets import PulledSocket, VirtualTimeout
 from handshaker.harness.places import Place, remove_socket_path, shown_address
 from handshaker.harness.recorder import RUN, Emit
@@ -97,7 +97,7 @@ class LoopbackSocket(PulledSocket, VirtualTimeout):
                 peer.push_when_possible(self._descriptor)
                 continue
             turn = peer.player.advance(deadline)
-            if turn is not Turn.PLAYED or (patience == 0 and peer.sent == before and not self._ending()):
+            if turn is not PLAYED or (patience == 0 and peer.sent == before and not self._ending()):
                 self._give_up("recv", deadline, patience)
 
     def _receive(self, size: int, flags: int = 0) -> bytes:
@@ -168,7 +168,7 @@ class LoopbackSocket(PulledSocket, VirtualTimeout):
         if peer.gone or peer.make_room(self._descriptor):
             return
         turn = peer.player.advance(deadline)
-        if turn is not Turn.PLAYED or self._timeout == 0:
+        if turn is not PLAYED or self._timeout == 0:
             self._give_up("send", deadline, self._timeout)
 
     # the rest
@@ -296,7 +296,7 @@ class LoopbackNetwork:
 
     def _remove_file(self) -> None:
         """Remove the socket file of a server that chose its path itself; the server may have removed it."""
-        if self.family == socket.AF_UNIX and isinstance(self._address, str):
+        if self.family == socket.AF_UNIX and isinstance(self._address, str) and self._address != self._place.address:
             remove_socket_path(self._address)
 
     def finish(self, emit: Emit) -> None:

@@ -14,7 +14,7 @@ from handshaker.harness.case import Script, Step
 from handshaker.harness.networks.clock import CLOCK
 from handshaker.harness.recorder import RUN
 
-__all__ = ["PLAYED", "Player", "Turn", "Wire"]
+__all__ = ["OVER", "PLAYED", "TIMED_OUT", "Player", "Turn", "Wire"]
 
 
 class Turn(Enum):
@@ -25,7 +25,10 @@ class Turn(Enum):
     OVER = "the peer will never do anything again"
 
 
+# As plain names: an enumeration is asked for its members by a function.
 PLAYED: Final = Turn.PLAYED
+TIMED_OUT: Final = Turn.TIMED_OUT
+OVER: Final = Turn.OVER
 
 
 class Wire(Protocol):
@@ -94,7 +97,7 @@ class Player:
         self._until: float | None = None
 
     def part(self) -> None:
-        """The Case is over: let go of the wire, which refers to this Player, so that both are freed without a search."""
+        """The Case is over: let go of the wire, which refers to this Player; so both are freed without a search."""
         self._wire = _NOWHERE
 
     @property
@@ -113,14 +116,14 @@ class Player:
 
     def play_early(self, count: int) -> None:
         """Play *count* Steps before the connection is accepted."""
-        while self.position < count and self.advance(None) is Turn.PLAYED:
+        while self.position < count and self.advance(None) is PLAYED:
             pass
 
     def advance(self, deadline: float | None) -> Turn:
         """Play the next Step for a handler that waits until *deadline* (virtual seconds; None: for ever)."""
         position = self.position
         if position == len(self._steps):
-            return Turn.OVER
+            return OVER
         step = self._steps[position]
         action = step.action
         if action == "send":
@@ -177,18 +180,18 @@ class Player:
             return self._pass(("peer.expect", self.number, True))
         # Both sides wait for each other now: the handler does not write while it waits, so the peer's patience ends.
         turn = self._let_time_pass(seconds, deadline)
-        return turn if turn is Turn.TIMED_OUT else self._pass(("peer.expect", self.number, False))
+        return turn if turn is TIMED_OUT else self._pass(("peer.expect", self.number, False))
 
     def _wait(self, seconds: float, deadline: float | None) -> Turn:
         turn = self._let_time_pass(seconds, deadline)
-        return turn if turn is Turn.TIMED_OUT else self._pass(("peer.pause", self.number, seconds))
+        return turn if turn is TIMED_OUT else self._pass(("peer.pause", self.number, seconds))
 
     def _let_time_pass(self, seconds: float, deadline: float | None) -> Turn:
         # The peer's own waiting goes on while the handler does something else, such as sleeping.
         until = self._until = CLOCK.now + seconds if self._until is None else self._until
         if deadline is not None and until > deadline:
             CLOCK.move(deadline - CLOCK.now)
-            return Turn.TIMED_OUT
+            return TIMED_OUT
         CLOCK.move(until - CLOCK.now)
         self._until = None
         return PLAYED

@@ -27,12 +27,13 @@ class Context:
     """The task's side of the process layer.
 
     `target` is what the loader returned. `mark(phase, index)` says that this case is in flight from now on; it is also
-    a sign of life, and cheap enough for every case.
+    a sign of life, and cheap enough for every case. `pulse()` is one from within a case.
     """
 
     def __init__(self, target: Any, page: ProgressPage, wire: int, stacks: int) -> None:
         self.target = target
         self.mark: Callable[[int, int], None] = page.mark
+        self.pulse: Callable[[], None] = page.pulse
         self._page, self._wire, self._stacks = page, wire, stacks
         self._answering = -1
         # A handler may fork, and its copy may come back into our loop: it must neither mark nor speak in our name.
@@ -121,7 +122,7 @@ class _Call:
             if self._reason:
                 continue
             now = time.monotonic()
-            self._reason = watchdog.observe(self._page.marks, now=now, cpu=cpu_seconds(self._child.pid))
+            self._reason = watchdog.observe(self._page.progress, now=now, cpu=cpu_seconds(self._child.pid))
             if self._limits.total_seconds is not None and now - started > self._limits.total_seconds:
                 self._reason = "total"
             if self._reason:

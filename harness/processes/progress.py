@@ -1,6 +1,6 @@
 """One page of shared memory that says which case is in flight; it survives the death of the process that wrote it.
 
-A mark costs about 0.15 us, so every case can be marked. Words: marks, phase, index, ticks, stop flag.
+A mark costs about 0.15 us, so every case can be marked. Words: marks, phase, index, ticks, stop flag, pulses.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ ESCAPED = 98
 """The exit status of a copy that a handler forked and that came back into our loop."""
 
 PAGE_BYTES = 64
-_MARKS, _PHASE, _INDEX, _TICKS, _STOP = range(5)
+_MARKS, _PHASE, _INDEX, _TICKS, _STOP, _PULSES = range(6)
 
 
 class _Words(Protocol):
@@ -54,6 +54,10 @@ class ProgressPage:
         """A sign of life that changes nothing else."""
         self._words[_TICKS] += 1
 
+    def pulse(self) -> None:
+        """A sign of life from within a case: who plays it waits for something, and not for longer than it means to."""
+        self._words[_PULSES] += 1
+
     def reset(self) -> None:
         """Forget the last task."""
         for word in range(PAGE_BYTES // 8):
@@ -66,8 +70,13 @@ class ProgressPage:
 
     @property
     def life(self) -> int:
-        """A number that changes with every mark and tick."""
-        return self._words[_MARKS] + self._words[_TICKS]
+        """A number that changes with every mark, pulse and tick."""
+        return self.progress + self._words[_TICKS]
+
+    @property
+    def progress(self) -> int:
+        """The same without ticks: those are of a process that minds another one."""
+        return self._words[_MARKS] + self._words[_PULSES]
 
     @property
     def in_flight(self) -> tuple[int, int] | None:

@@ -11,9 +11,11 @@ from __future__ import annotations
 import errno
 import ipaddress
 import os
+import re
 import socket
 import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Any, Final
 
 from handshaker.harness.places import in_a_place
@@ -24,10 +26,14 @@ MOST_DETAILS: Final = 20
 """How many different details of one action are recorded; a handler that makes up a new name each time has more."""
 
 _DETAIL_CHARACTERS = 200
+_FRAMES_MAX: Final = 12
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _LOCAL_FAMILIES = {getattr(socket, name, None) for name in ("AF_UNIX", "AF_NETLINK")}
 _IP_FAMILIES = {socket.AF_INET, socket.AF_INET6}
 _LOCAL_NAMES = {"", "localhost", "ip6-localhost"}
+
+_AUTOBOUND: Final = re.compile("\0[0-9a-f]{5}")
+"""What the kernel calls a Unix socket that is bound to nothing (unix(7)): a peer, and no service that anybody knows."""
 
 _PATHS: Final = {
     "os.remove": "removes a file",
@@ -122,14 +128,14 @@ class SideEffects:
             self._touch(_PATHS[event], _name(args[0]))
 
     def _touch(self, action: str, path: str) -> None:
-        if "__pycache__" not in path and not in_a_place(path):  # Python's own doing, at an import; or ours
-            self._note(action, path)
+        if "__pycache__" not in path and not in_a_place(path) and not _looks_for_a_folder():
+            self._note(action, path)  # not Python's own doing, and not ours
 
     def _send(self, sock: socket.socket, address: Any) -> None:
         if address is None:
             return
         if sock.family in _LOCAL_FAMILIES:
-            if not in_a_place(_name(address)):
+            if not in_a_place(_name(address)) and not _AUTOBOUND.fullmatch(_name(address)):
                 self._note("connects to a local service", _name(address))
         elif sock.family not in _IP_FAMILIES or not _is_here(address[0]):
             self._note("connects to another machine (refused)", _place(address))
@@ -159,6 +165,18 @@ def watch_side_effects(record: Callable[[str, str], None]) -> SideEffects:
 
     sys.addaudithook(hook)
     return effects
+
+
+def _looks_for_a_folder() -> bool:
+    """Whether the module tempfile tries out where it may write, once in a process, under a name it makes up."""
+    frame: FrameType | None = sys._getframe(1)
+    for _ in range(_FRAMES_MAX):
+        if frame is None:
+            return False
+        if frame.f_code.co_name == "_get_default_tempdir":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _name(value: Any) -> str:

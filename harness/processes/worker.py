@@ -19,6 +19,7 @@ import time
 from typing import Any
 
 from handshaker.harness.networks.house import keep_out_of_houses
+from handshaker.harness.places import sweep
 from handshaker.harness.processes.children import (
     CRASHED,
     Child,
@@ -92,6 +93,7 @@ class _Worker:
             if self._child is not None and (status := self._child.reap()) is not None:
                 self._child = None
                 kill_orphans(self._before)
+                sweep()
                 self._report("exited", {"status": status})
 
     def _wait(self) -> list[Any]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from handshaker.harness.errors import HarnessBug, TargetError
+from handshaker.harness.places import sweep
 from handshaker.harness.processes.capture import Capture
 from handshaker.harness.processes.loading import death_sentence, hang_sentence
 from handshaker.harness.processes.progress import PAGE_BYTES, ProgressPage
@@ -162,6 +163,7 @@ class Zygote:
         for capture in (self.stdout, self.stderr, self.stacks):
             capture.close()
         shutil.rmtree(self.scratch, ignore_errors=True)
+        sweep()
         return status
 
     def _reap(self) -> int:

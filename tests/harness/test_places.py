@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from handshaker.harness import places
-from handshaker.harness.places import NOWHERE, PATH_BYTES_MAX, Place, in_a_place, shown_address
+from handshaker.harness.places import NOWHERE, PATH_BYTES_MAX, Place, in_a_place, keep_room, shown_address
 from handshaker.harness.transports import TRANSPORTS
 
 
@@ -64,6 +64,67 @@ def test_what_a_killed_process_left_is_swept(monkeypatch, tmp_path):
             assert [gone.exists(), ours.exists(), other.exists()] == [False, True, True]
     finally:
         places._top.cache_clear()
+
+
+def test_the_folder_of_a_process_goes_with_its_last_user():
+    """Each Place has a folder of its own in it, and an address that nobody had before."""
+    with Place("unix") as one:
+        room = Path(one.folder).parent
+        with Place("unix") as other:
+            assert Path(other.folder).parent == room
+            assert other.address != one.address
+        assert room.exists()
+    assert not room.exists()
+
+
+def test_who_makes_many_places_keeps_their_folder():
+    """It is empty between two of them, and goes when all are made."""
+    with keep_room():
+        with Place("unix") as place:
+            room = Path(place.folder).parent
+        assert not list(room.iterdir())
+    assert not room.exists()
+
+
+def test_what_a_server_leaves_beside_its_socket_goes_too():
+    """Whatever it is: the next Case must not find it."""
+    with Place("unix") as place:
+        folder = Path(place.folder)
+        (folder / "lock").mkdir()
+        (folder / "lock" / "owner").touch()
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.bind(place.beside("peer"))
+    assert not folder.exists()
+
+
+def test_a_forked_child_removes_nothing_of_its_parent():
+    """It has a folder of its own, which goes when it ends, even if somebody is still in it."""
+    with Place("unix") as place:
+        folder = Path(place.folder)
+        reading, writing = os.pipe()
+        child = os.fork()
+        if not child:
+            try:
+                place.close()
+                with keep_room(), Place("unix") as own:
+                    os.write(writing, own.folder.encode())
+                places._leave_for_good()
+            finally:
+                os._exit(0)
+        os.close(writing)
+        with open(reading, "rb") as told:
+            theirs = Path(os.fsdecode(told.read()))
+        os.waitpid(child, 0)
+        assert folder.exists()
+        assert theirs.parent.name.startswith(f"hs-{child}-")
+        assert not theirs.parent.exists()
+
+
+def test_a_place_that_is_open_at_the_end_goes_with_its_process():
+    """Nothing is left behind."""
+    program = "from handshaker.harness.places import Place; place = Place('unix'); print(place.folder)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
+    assert not Path(done.stdout.strip()).parent.exists()
 
 
 def test_our_own_places_are_recognised():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from handshaker.harness.contract import Contract
@@ -10,6 +11,7 @@ from handshaker.harness.trace import Trace
 from tests.invariant_checks import Asked
 from tests.traces_builder import (
     CLOSING,
+    HEADER,
     Part,
     Raised,
     changed,
@@ -20,6 +22,7 @@ from tests.traces_builder import (
     lacking,
     lineage,
     moved,
+    peer,
     stall,
     swapped,
     trace,
@@ -90,6 +93,24 @@ def last_gets(reply: bytes, end: str = "eof", **changes: Any) -> Trace:
     return changed(THREADS, "peer.end", 1, reply=reply, end=end, **changes)
 
 
+def written_late(*, beside: bool) -> Trace:
+    """A thread whose connection is written to once more when its handler has finished, others being handled or not."""
+    first, second = threaded(0), threaded(1)
+    entered = [what[0] for what, _ in second].index("handle.enter") + 1 if beside else 0
+    whole = trace_of("threading", [*second[:entered], *first, *second[entered:]])
+    return inserted(
+        whole, [event("socket.send", 0, b"late", via="socket", complete=True, resumes=False)], after="finish.leave"
+    )
+
+
+def killed(whole: Trace) -> Trace:
+    """The same, of a house that did not come to its end."""
+    end = event("network.stalled", operation="handle", after="open")
+    return inserted(without(whole, "server.closed"), [end], after="peer.end")
+
+
+# A plain server that has its requests served in threads of its own.
+POOLED = replace(lacking(THREAD, "thread."), header=HEADER)
 UNTAKEN = trace(threaded(0), [event("peer.connect", 1, "127.0.0.1:40001")], header=THREADING)
 
 GOOD = {
@@ -199,12 +220,16 @@ BAD = {
         "left open": Asked(lacking(thread_raises(SystemExit), "shutdown_request.", "close_request.")),
     },
     "lifecycle/order": {"finished elsewhere": Asked(changed(THREAD, "finish.enter", thread=8))},
-    "resources/socket-closed-once": {"never": Asked(without(THREAD, "socket.close"))},
+    "resources/socket-closed-once": {
+        "never": Asked(without(THREAD, "socket.close")),
+        "never, by a pool": Asked(without(POOLED, "socket.close")),
+    },
     "liveness/process-survives": {
         "a crash": Asked(trace_of("forking", mingled(died(0, "signal SIGSEGV"), forked(1)))),
         "os._exit": Asked(trace_of("forking", mingled(died(0, "exit 3"), forked(1)))),
     },
     "server/next-request-served": {"never accepted": Asked(UNTAKEN)},
+    "io/nothing-after-finish": {"nobody else is handled": Asked(written_late(beside=False))},
 }
 
 DOUBT = {
@@ -244,10 +269,15 @@ DOUBT = {
     "server/next-request-served": {
         "the owner decides": Asked(
             inserted(UNTAKEN, [event("owner.enter", act="shutdown", nth=0)], after="process_request.enter")
-        )
+        ),
+        "a handler ends the server": Asked(
+            inserted(UNTAKEN, [event("shutdown.enter", 0, caller="other")], after="handle.enter")
+        ),
     },
+    "io/nothing-after-finish": {"another handler may have written": Asked(written_late(beside=True))},
     "resources/socket-closed-once": {
         "a thread that goes on": Asked(lacking(THREAD, "socket.close", "thread.end")),
+        "a killed house": Asked(killed(without(trace(peer(0)), "socket.close"))),
         "ended by its handler": Asked(trace_of("forking", died(0, "exit 3"))),
     },
     "resources/no-fd-leak": {"a child gives all back": Asked(lacking(CHILD, "socket.released"))},

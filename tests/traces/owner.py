@@ -153,7 +153,19 @@ GOOD = {
         ),
     },
     "server/context-manager": {"with": Asked(WITH)},
-    "server/close-waits-for-threads": {"nobody is at work": Asked(WAITED, THREADED)},
+    "server/close-waits-for-threads": {
+        "nobody is at work": Asked(WAITED, THREADED),
+        "beside a call that waits": Asked(
+            apart(
+                BUILT,
+                LOOP,
+                BUSY,
+                stuck("close", 1, [event("server_close.enter")]),
+                does("close", 2, closed(handlers=1)),
+            ),
+            THREADED,
+        ),
+    },
     "liveness/no-spin": {"a loop that turns": Asked(LIFE)},
 }
 
@@ -277,3 +289,10 @@ def known() -> Trace:
 
 
 GOOD["server/close-is-idempotent"]["a thread could not start"] = Asked(known())
+DECLARED = Contract(allowed_exceptions=("builtins.KeyError", "builtins.AttributeError"))
+GOOD["server/close-is-idempotent"]["a declared exception"] = replace(
+    BAD["server/close-is-idempotent"]["the second call raises"], contract=DECLARED
+)
+GOOD["server/service-actions"]["a declared exception"] = replace(
+    BAD["server/service-actions"]["raises"], contract=DECLARED, spare=True
+)
