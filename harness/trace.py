@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from handshaker.harness.case import show_bytes
 from handshaker.harness.vocabulary import KINDS
 
-__all__ = ["Event", "Header", "Trace", "materialise"]
+__all__ = ["Event", "Header", "Trace", "by_kind", "materialise"]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -69,11 +69,13 @@ class Trace:
 
     def of(self, *kinds: str, connection: int | None = None) -> tuple[Event, ...]:
         """The events of these *kinds* (all kinds when none is named), of one *connection* or of all."""
-        return tuple(
-            event
-            for event in self.events
-            if (not kinds or event.kind in kinds) and (connection is None or event.connection == connection)
-        )
+        events: Sequence[Event] = self.events
+        if len(kinds) == 1:
+            events = by_kind(self).get(kinds[0], ())
+        elif kinds:
+            none = by_kind(self).keys().isdisjoint(kinds)
+            events = () if none else [event for event in events if event.kind in kinds]
+        return tuple(events if connection is None else [event for event in events if event.connection == connection])
 
     @property
     def connections(self) -> tuple[int, ...]:
@@ -95,6 +97,28 @@ class Trace:
 
     def __repr__(self) -> str:
         return f"Trace({self.header.target or 'target'} on {self.header.network}, {len(self.events)} events)"
+
+
+class _Latest:
+    """The events of one Trace, by kind."""
+
+    def __init__(self) -> None:
+        self.trace: Trace | None = None
+        self.by_kind: dict[str, list[Event]] = {}
+
+
+_LATEST: Final = _Latest()
+
+
+def by_kind(trace: Trace) -> Mapping[str, Sequence[Event]]:
+    """The events of *trace* by their kind, each kind in order."""
+    # All rules ask this of one Trace, one after another: the answer for the last Trace is kept.
+    if _LATEST.trace is not trace:
+        found: dict[str, list[Event]] = {}
+        for event in trace.events:
+            found.setdefault(event.kind, []).append(event)
+        _LATEST.trace, _LATEST.by_kind = trace, found
+    return _LATEST.by_kind
 
 
 def materialise(flat: list[Any], times: list[float] | None, header: Header) -> Trace:

@@ -75,23 +75,25 @@ def _lineage(cls: type[BaseException]) -> tuple[str, ...]:
     return tuple(qualified(base) for base in cls.__mro__ if base is not object)
 
 
-@remembered
-def _is_users(place: tuple[tuple[str, ...], str]) -> bool:
-    homes, filename = place
-    return any(is_inside(home, filename) for home in homes)
+@functools.lru_cache(maxsize=_CLASSES_MAX)
+def _is_users(home: tuple[str, ...], filename: str) -> bool:
+    return any(is_inside(folder, filename) for folder in home)
 
 
 def _users_frame(exception: BaseException) -> tuple[str, str]:
     """The innermost frame in the user's code, as `module:qualified name` and as `file:line`."""
-    found: tuple[str, str] = ("", "")
+    home = RUN.home
+    found: Any = None
     entry = exception.__traceback__
     while entry is not None:
-        code = entry.tb_frame.f_code
-        if _is_users((RUN.home, code.co_filename)):
-            module = entry.tb_frame.f_globals.get("__name__", "")
-            found = (f"{module}:{code.co_qualname}", f"{code.co_filename}:{entry.tb_lineno}")
+        if _is_users(home, entry.tb_frame.f_code.co_filename):
+            found = entry
         entry = entry.tb_next
-    return found
+    if found is None:
+        return "", ""
+    frame = found.tb_frame
+    code, module = frame.f_code, frame.f_globals.get("__name__", "")
+    return f"{module}:{code.co_qualname}", f"{code.co_filename}:{found.tb_lineno}"
 
 
 def emit_raise(what: tuple[Any, ...], exception: BaseException) -> None:

@@ -154,5 +154,5 @@ def plain_reason(cls: type) -> str:
         return ""
     return (
         f"{qualified_name(cls)} is a {MIXINS[concurrency]} server; it is hosted as its plain equivalent, which serves "
-        f"one peer after another, so nothing is said about handlers that run at the same time"
+        f"one peer after another; handlers run at the same time with --concurrency {concurrency}"
     )

@@ -23,7 +23,7 @@ from handshaker.harness.campaign.opening import require_description, require_som
 from handshaker.harness.campaign.saved import concerns, sighting_of
 from handshaker.harness.campaign.sighting import Sighting
 from handshaker.harness.campaign.tally import Tally
-from handshaker.harness.campaign.workers import TASKS, needs_kernel, on_loopback, start_worker
+from handshaker.harness.campaign.workers import TASKS, moved, needs_kernel, on_loopback, start_worker
 from handshaker.harness.case import Case
 from handshaker.harness.corpus import Corpus
 from handshaker.harness.errors import HandshakerError, HarnessBug, TargetError, UsageError
@@ -275,6 +275,7 @@ class Campaign:
         if self._network == "loopback":
             raise HarnessBug(f"a kernel object was asked for on loopback ({message['operation']})")
         self._network, self._moved = "loopback", True
+        self.settings = moved(self.settings, message["operation"])
         self._remark("network", on_loopback(message["operation"]))
 
     def _on_summary(self, message: dict[str, Any]) -> None:

@@ -62,7 +62,8 @@ def situations(case: Case) -> set[str]:
         names.add(f"datagram {fault.effect}" if fault.point == "deliver" else "injected fault")
     for script in case.scripts:
         names.update(_of_datagrams(script) if datagram else _of_script(script))
-    names.update(_of_owner(case))
+    if case.owner or case.faults:
+        names.update(_of_owner(case))
     return names
 
 

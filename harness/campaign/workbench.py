@@ -339,7 +339,7 @@ def _without_half_close(script: Script) -> Script:
 def outcome(flat: list[Any], *, last_only: bool = False) -> Any:
     """What each peer (or the last one only) was told, how its connection ended, and which hooks raised."""
     whats = flat[::2]
-    if any(what[0] == "peer.over" for what in whats):
+    if "peer.over" in [what[0] for what in whats]:
         return _told_datagrams(flat, last_only=last_only)
     ended = [(what[1], what[2], flat[2 * at + 1]) for at, what in enumerate(whats) if what[0] == "peer.end"]
     # Peers at the same time end in any order.

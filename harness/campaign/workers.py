@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -9,11 +10,12 @@ from handshaker.harness.processes.supervisor import Supervisor
 from handshaker.harness.recorder import HANDED_OVER
 from handshaker.harness.settings import Settings
 
-__all__ = ["TASKS", "needs_kernel", "on_loopback", "start_worker"]
+__all__ = ["TASKS", "moved", "needs_kernel", "on_loopback", "start_worker"]
 
 TASKS: Final = "handshaker.harness.campaign"
 """The package that tasks are named in."""
 
+_ONE_IN: Final = 20
 _PRELOAD: Final = (f"{TASKS}.loading", f"{TASKS}.search", f"{TASKS}.shrink")
 
 
@@ -34,12 +36,19 @@ def start_worker(settings: Settings) -> Supervisor:
     )  # fmt: skip
 
 
+def moved(settings: Settings, operation: str) -> Settings:
+    """The *settings* for a campaign that goes on over the kernel's sockets: fewer examples where each is slow."""
+    if operation != HANDED_OVER:
+        return settings
+    return replace(settings, max_examples=settings.max_examples and max(1, settings.max_examples // _ONE_IN))
+
+
 def on_loopback(operation: str) -> str:
     """Why a campaign goes on over the kernel's sockets, as a remark."""
     if operation == HANDED_OVER:
         return (
             "the server has its requests served in threads of its own: played on loopback, with all peers at the same "
-            "time"
+            f"time, and one in {_ONE_IN} examples"
         )
     return f"the handler needs a kernel object ({operation}): played on loopback"
 

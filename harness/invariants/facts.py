@@ -13,7 +13,7 @@ from typing import Final
 
 from handshaker.harness.contract import Contract
 from handshaker.harness.invariants.base import STOPS, Settled, by_connection
-from handshaker.harness.trace import Event, Trace
+from handshaker.harness.trace import Event, Trace, by_kind
 from handshaker.harness.verdict import Violation
 
 __all__ = [
@@ -66,8 +66,10 @@ def settled_of(trace: Trace, *kinds: str) -> Iterator[Event]:
 
 def first(events: Iterable[Event], *kinds: str, after: int = -1) -> Event | None:
     """The first event of one of these *kinds* behind the place *after*, or None."""
-    if isinstance(events, Settled) and events.by_kind.keys().isdisjoint(kinds):
-        return None
+    if isinstance(events, Settled | Trace):
+        known = events.by_kind if isinstance(events, Settled) else by_kind(events)
+        if known.keys().isdisjoint(kinds):
+            return None
     for event in events:
         if event.kind in kinds and event.seq > after:
             return event

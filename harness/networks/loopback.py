@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 from handshaker.harness.case import Case
@@ -27,17 +28,21 @@ from handshaker.harness.transports import TRANSPORTS
 
 __all__ = ["LoopbackListener", "LoopbackNetwork", "LoopbackSocket", "named"]
 
-_FREE: Final = {socket.AF_INET: ("127.0.0.1", 0), socket.AF_INET6: ("::1", 0)}
+_FREE: Final[dict[int, Any]] = {socket.AF_INET: ("127.0.0.1", 0), socket.AF_INET6: ("::1", 0)}
+_NAMES: Final[dict[int, str]] = {row.family: row.family.name for row in TRANSPORTS.values()}  # type: ignore[attr-defined]
 _Kernel: Any = socket.SocketType  # the C class below socket.socket: what is called on it is not recorded
+_family_of: Final[Callable[[socket.socket], int]] = _Kernel.family.__get__  # without looking for an enumeration member
 
 
 class LoopbackSocket(PulledSocket, VirtualTimeout):
     """The request socket of the loopback network: the kernel's answers, and waiting in virtual time."""
 
     def __init__(self, descriptor: int, peer: KernelPeer) -> None:
-        super().__init__(peer.family, socket.SOCK_STREAM, 0, fileno=descriptor)
-        self._timeout = socket.getdefaulttimeout()
+        _Kernel.__init__(self, peer.family, socket.SOCK_STREAM, 0, descriptor)
         _Kernel.settimeout(self, 0)
+        self._io_refs = 0
+        self._closed = False
+        self._timeout = socket.getdefaulttimeout()
         if peer.small_buffers:
             _Kernel.setsockopt(self, socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL_BUFFER_BYTES)
         self._descriptor = descriptor
@@ -92,7 +97,7 @@ class LoopbackSocket(PulledSocket, VirtualTimeout):
         peer = self._peer
         before = peer.sent
         deadline = None if patience is None else CLOCK.now + patience
-        while peer.sent == before and not self._ending():
+        while peer.sent == before and not (peer.ended or peer.shut_rd):
             if peer.pending:
                 peer.push_when_possible(self._descriptor)
                 continue
@@ -102,6 +107,7 @@ class LoopbackSocket(PulledSocket, VirtualTimeout):
 
     def _receive(self, size: int, flags: int = 0) -> bytes:
         """What the kernel has; it was counted out, so it is there or arrives at once."""
+        peer = self._peer
         try:
             data: bytes = _Kernel.recv(self, size, flags)
         except BlockingIOError:
@@ -111,7 +117,7 @@ class LoopbackSocket(PulledSocket, VirtualTimeout):
         if not data:
             self._note_barren("recv")
         elif not flags or not flags & socket.MSG_PEEK:
-            self._peer.taken += len(data)
+            peer.taken += len(data)
             self._barren = 0
         return data
 
@@ -135,18 +141,19 @@ class LoopbackSocket(PulledSocket, VirtualTimeout):
         if self._peer.consumed:
             self._peer.player.before_write()
         deadline = None if self._timeout is None else CLOCK.now + self._timeout
-        done = 0
+        done, length = 0, len(data)
         while True:
             check_events(self.number)
-            count = self._send(data[done:])
+            count = self._send(data[done:] if done else data)
             done += count
-            if done == len(data) or (count and not whole and self._timeout is not None):
+            if done == length or (count and not whole and self._timeout is not None):
                 return done
             if not count:
                 self._wait_for_room(deadline)
 
     def _send(self, part: memoryview) -> int:
         """How many bytes the kernel takes; none when its buffer is full."""
+        peer = self._peer
         try:
             count: int = _Kernel.send(self, part)
         except BlockingIOError:
@@ -156,9 +163,9 @@ class LoopbackSocket(PulledSocket, VirtualTimeout):
             raise
         if count:
             self._barren = 0
-        if not self._peer.gone:
-            self._peer.handed += count
-        if self._peer.handed > REPLY_BYTES_MAX:
+        if not peer.gone:
+            peer.handed += count
+        if peer.handed > REPLY_BYTES_MAX:
             stop("network.limit", self.number, "reply")
         return count
 
@@ -211,10 +218,16 @@ class LoopbackListener(socket.socket):
     """A real listening socket on this machine; also what `socket.socket` makes while a server is constructed."""
 
     network: Any = None
+    _name: Any = None
 
     def bind(self, address: Any, /) -> None:
         """Whatever address is asked for, it is a free port of 127.0.0.1 or ::1; a path is taken as it is."""
-        super().bind(_FREE.get(self.family, address))
+        _Kernel.bind(self, _FREE.get(_family_of(self), address))
+        self._name = _Kernel.getsockname(self)
+
+    def getsockname(self) -> Any:
+        """The address that it was bound to."""
+        return _Kernel.getsockname(self) if self._name is None or self._closed else self._name  # type: ignore[attr-defined]
 
     def accept(self) -> tuple[socket.socket, Any]:
         """The next peer of the Case. Raises BlockingIOError when all have been served."""
@@ -234,7 +247,7 @@ class LoopbackListener(socket.socket):
 class LoopbackNetwork:
     """One Case on loopback: its peers connect one after another, when the server accepts."""
 
-    __slots__ = ("_address", "_place", "case", "family", "listener", "peers")
+    __slots__ = ("_address", "_place", "address", "case", "family", "listener", "peers")
 
     def __init__(self, case: Case) -> None:
         self.case = case
@@ -242,12 +255,9 @@ class LoopbackNetwork:
         self.peers: list[KernelPeer] = []
         self.listener: LoopbackListener | None = None
         self._place = Place(case.transport)
-        self._address: Any = None
-
-    @property
-    def address(self) -> Any:
+        self.address: Any = self._place.address
         """Where the server is to listen."""
-        return self._place.address
+        self._address: Any = None
 
     @property
     def waiting(self) -> int:
@@ -265,19 +275,20 @@ class LoopbackNetwork:
         if not self.waiting or self.listener is None:
             raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
         number = len(self.peers)
-        RUN.connection = number
-        if RUN.hardships is not None:
-            RUN.hardships.strike("get_request")
-        peer = KernelPeer(number, self.case.scripts[number], self.family)
+        run, script = RUN, self.case.scripts[number]
+        run.connection = number
+        if run.hardships is not None:
+            run.hardships.strike("get_request")
+        peer = KernelPeer(number, script, self.family)
         self.peers.append(peer)
         peer.connect(self._address)
-        RUN.emit((("peer.connect", number), shown_address(peer.address)))
-        if early := self.case.scripts[number].early:
-            peer.player.play_early(early)
+        run.emit((("peer.connect", number), shown_address(peer.address)))
+        if script.early:
+            peer.player.play_early(script.early)
         descriptor, address = self.listener.take()
         sock = LoopbackSocket(descriptor, peer)
-        told = (sock.gettimeout(), False, named(sock, address))
-        RUN.emit((("socket.accepted", number, self.family.name, "SOCK_STREAM", *told), None))
+        told = (_NAMES[self.family], "SOCK_STREAM", sock._timeout, False, named(sock, address))
+        run.emit((("socket.accepted", number, *told), None))
         return sock, address
 
     def leave(self) -> None:
@@ -288,9 +299,12 @@ class LoopbackNetwork:
     def close(self) -> None:
         """Give every descriptor of this Case back, whatever happened."""
         self.leave()
+        for peer in self.peers:
+            peer.player.part()
         if self.listener is not None:
             self.listener.network = None
-            self.listener.close()
+            if not self.listener._closed:  # type: ignore[attr-defined]
+                self.listener.close()
         self._remove_file()
         self._place.close()
 

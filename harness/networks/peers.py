@@ -9,6 +9,8 @@ at once on a healthy machine.
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import select
 import socket
 import struct
@@ -30,6 +32,8 @@ _CHUNK_BYTES: Final = 65_536  # more would be mapped and unmapped for every read
 SMALL_BUFFER_BYTES: Final = 4_096
 _ABORT: Final = struct.pack("ii", 1, 0)  # SO_LINGER with zero seconds: close() sends a reset
 _Kernel: Final[Any] = socket.SocketType  # the C class below socket.socket, which costs half as much to make
+_WITHOUT_WAITING: Final = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
+_UNDER_WAY: Final = frozenset({errno.EINPROGRESS, errno.EAGAIN})
 
 
 def readable(descriptor: int, seconds: float, *, also_writable: int = -1) -> bool:
@@ -55,7 +59,7 @@ class KernelPeer:
         self.number = number
         self.family = family
         self.unix = family == socket.AF_UNIX
-        self.small_buffers = any(step.action == "stop-reading" for step in script.steps)
+        self.small_buffers = "stop-reading" in [step.action for step in script.steps]
         self.sent = 0  # bytes that the kernel took from the peer
         self.taken = 0  # of these, bytes that the handler took
         self.handed = 0  # bytes that the kernel took from the handler
@@ -70,17 +74,17 @@ class KernelPeer:
         self.player = Player(number, script, self)
         self._arrived = 0
         self._queue: deque[memoryview | Callable[[], None]] = deque()
-        self._socket = _Kernel(family, socket.SOCK_STREAM)
-        self._socket.setblocking(False)
+        self._socket = _Kernel(family, _WITHOUT_WAITING)
 
     def connect(self, server: Any) -> None:
         """Connect, which needs no accept: the connection waits in the backlog."""
         if self.small_buffers:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER_BYTES)
-        try:
-            self._socket.connect(server)
-        except BlockingIOError:
+        number = self._socket.connect_ex(server)
+        if number in _UNDER_WAY:
             readable(-1, ARRIVAL_S, also_writable=self._socket.fileno())
+        elif number:
+            raise OSError(number, os.strerror(number))
         self.address = self._socket.getsockname()
 
     # what the peer does (the Wire that the Player plays on)
@@ -215,7 +219,8 @@ class KernelPeer:
     def drain(self) -> int:
         """Take the reply bytes that have arrived; returns how many."""
         before = self._arrived
-        while not self.seen and not self.gone:
+        gone = self.gone
+        while not (self.seen or gone):
             size = _CHUNK_BYTES if self.reading else min(_CHUNK_BYTES, self.room)
             if not size or not self._receive(size):
                 break

@@ -49,6 +49,9 @@ _PATHS: Final = {
     "os.putenv": "changes the environment",
     "os.unsetenv": "changes the environment",
 }
+_REMOVALS: Final = {"os.remove", "os.rmdir"}
+"""Their second argument may be the descriptor of the folder that the path starts from, as shutil.rmtree() has it."""
+
 _PROGRAMS: Final = {
     "subprocess.Popen": 1,
     "os.system": 0,
@@ -124,6 +127,8 @@ class SideEffects:
     def _path(self, event: str, args: tuple[Any, ...]) -> None:
         if event == "os.rename":
             self._touch(_PATHS[event], f"{_name(args[0])} -> {_name(args[1])}")
+        elif event in _REMOVALS and args[1] >= 0:
+            self._touch(_PATHS[event], _within(args[1], _name(args[0])))
         else:
             self._touch(_PATHS[event], _name(args[0]))
 
@@ -177,6 +182,13 @@ def _looks_for_a_folder() -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+def _within(folder: int, path: str) -> str:
+    try:
+        return f"{os.readlink(f'/dev/fd/{folder}')}/{path}"  # noqa: PTH115 - only a name is wanted
+    except OSError:
+        return path
 
 
 def _name(value: Any) -> str:

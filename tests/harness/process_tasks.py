@@ -10,11 +10,13 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from typing import Any
 
 from handshaker.harness.errors import TargetError, UsageError
+from handshaker.harness.places import Place
 from handshaker.harness.processes.context import Context
 from handshaker.harness.processes.limits import Limits
 from handshaker.harness.processes.sideeffects import watch_side_effects
@@ -300,6 +302,22 @@ def _send_to_this_machine() -> None:
     _send_to("::ffff:127.0.0.1", socket.AF_INET6)
 
 
+def _answer_a_nameless_peer() -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as peer, socket.socket(peer.family, peer.type) as server:
+        peer.bind("")
+        server.sendto(b"x", peer.getsockname())
+
+
+def _look_for_a_temporary_folder() -> None:
+    tempfile.tempdir = None
+    tempfile.gettempdir()
+
+
+def _clear_a_place() -> None:
+    with Place("unix-dgram") as place, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as stranger:
+        stranger.bind(f"{os.path.dirname(place.address)}/stranger")
+
+
 def _make_and_remove_folder() -> None:
     os.mkdir("d")
     os.rmdir("d")
@@ -340,4 +358,7 @@ _ATTEMPTS = {
     "own name": lambda: [socket.getaddrinfo(host, 80) for host in ("localhost", "192.0.2.1", "::1", None)],
     "address": lambda: socket.gethostbyaddr("192.0.2.1"),
     "service": _use_local_service,
+    "peer": _answer_a_nameless_peer,
+    "temporary": _look_for_a_temporary_folder,
+    "place": _clear_a_place,
 }  # fmt: skip

@@ -70,7 +70,7 @@ def test_a_line_that_is_no_json_is_our_bug() -> None:
 
 
 def test_both_sides_see_one_page() -> None:
-    """A mark, a tick and a request to stop made on one mapping are seen on another."""
+    """A mark, a tick, a pulse and a request to stop made on one mapping are seen on another."""
     with tempfile.TemporaryFile() as file:
         file.truncate(PAGE_BYTES)
         task, supervisor = ProgressPage(file.fileno()), ProgressPage(file.fileno())
@@ -80,6 +80,9 @@ def test_both_sides_see_one_page() -> None:
     supervisor.request_stop()
     assert (supervisor.in_flight, supervisor.marks, supervisor.life) == ((3, 1_000_000_000_000), 1, 2)
     assert task.stop_requested
+    assert supervisor.progress == 1
+    task.pulse()
+    assert (supervisor.marks, supervisor.progress, supervisor.life) == (1, 2, 3)
     supervisor.reset()
     assert (task.in_flight, task.life, task.stop_requested) == (None, 0, False)
 

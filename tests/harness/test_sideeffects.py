@@ -50,9 +50,9 @@ def test_a_side_effect_is_said_once(attempt: Attempt, name: str, seen: list[list
     assert attempt(name) == (seen, ["", ""])
 
 
-@pytest.mark.parametrize("name", ["read", "null", "bytecode", "loopback", "own name"])
+@pytest.mark.parametrize("name", ["read", "null", "bytecode", "loopback", "own name", "peer", "temporary", "place"])
 def test_harmless_things_are_not_said(attempt: Attempt, name: str) -> None:
-    """Reading, /dev/null, Python's own byte code, loopback traffic and local names are nobody's business."""
+    """Nobody's business: reading, /dev/null, what Python itself writes, loopback, local names, nameless peers."""
     assert attempt(name) == ([], ["", ""])
 
 

@@ -12,6 +12,7 @@ from handshaker.reports.text import lines_text, paint
 from tests.reports import samples
 
 HELD = (("lifecycle/order", 10, 0, 0, 0),)
+BROKEN = (("lifecycle/order", 9, 1, 0, 0),)
 UNJUDGED = (("lifecycle/order", 0, 0, 10, 0),)
 SHAKY = replace(samples.RAISED, finding=replace(samples.RAISED.finding, nondeterministic=True))
 
@@ -32,6 +33,7 @@ def finished(code: int, *, stopped: str = "done", cases: int = 10, held: bool = 
         (finished(2), (), 0, "nothing was tested · exit 2: could not test"),
         (finished(0, cases=0), (), 0, "nothing was tested · exit 0: held"),
         (finished(0, held=False), (), 0, "nothing was judged · exit 0: held"),
+        (replace(finished(0), verdicts=BROKEN), (), 0, "nothing new · exit 0: held"),
         (finished(0), (), 1, "1 earlier finding fixed · exit 0: held"),
         (
             finished(1),

@@ -1,0 +1,88 @@
+"""Servers as others write them: their own pools of threads, their own ways of stopping."""
+
+from __future__ import annotations
+
+import socketserver
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+
+class Echo(socketserver.StreamRequestHandler):
+    def handle(self):
+        for line in self.rfile:
+            self.wfile.write(line)
+
+
+class Raises(Echo):
+    def handle(self):
+        super().handle()
+        raise ValueError("not today")
+
+
+class Pool(socketserver.TCPServer):
+    """Has its requests served by a pool, in a way of its own."""
+
+    def __init__(self, *arguments, **named):
+        self.pool = ThreadPoolExecutor(4)
+        super().__init__(*arguments, **named)
+
+    def process_request(self, request, client_address):
+        self.pool.submit(self.serve, request, client_address)
+
+    def serve(self, request, client_address):
+        try:
+            self.finish_request(request, client_address)
+        except Exception:
+            self.handle_error(request, client_address)
+        finally:
+            self.shutdown_request(request)
+
+    def server_close(self):
+        super().server_close()
+        self.pool.shutdown()
+
+
+class SlowPool(Pool):
+    """Its threads begin only when the request has been handed over: they never come before the serving thread."""
+
+    def process_request(self, request, client_address):
+        handed_over = threading.Event()
+        self.pool.submit(self.wait_and_serve, handed_over, request, client_address)
+        threading.Thread(target=handed_over.set).start()
+
+    def wait_and_serve(self, handed_over, request, client_address):
+        handed_over.wait()
+        self.serve(request, client_address)
+
+
+class NeverCloses(Pool):
+    """Forgets its requests."""
+
+    def shutdown_request(self, request):
+        """Nothing."""
+
+
+class ShutsDownWhenClosed(socketserver.TCPServer):
+    """Its owner need not remember to end the loop first."""
+
+    def server_close(self):
+        self.shutdown()
+        super().server_close()
+
+
+class ShutsDownBehindOurBack(socketserver.TCPServer):
+    """The same, past every override."""
+
+    def server_close(self):
+        socketserver.BaseServer.shutdown(self)
+        super().server_close()
+
+
+class HandsOverToItself(socketserver.TCPServer):
+    """Overrides process_request() to count, and serves in the one thread that it has."""
+
+    counted = 0
+
+    def process_request(self, request, client_address):
+        self.counted += 1
+        super().process_request(request, client_address)
