@@ -180,8 +180,9 @@ def settle(made: Any, maker: Any, shape: Callable[[Any], Any] = plain) -> TCPSer
     if not isinstance(made, server_bases()):
         raise TargetError(_not_a_server(made, maker))
     server: Any = made
-    cls = shape(type(server))
-    if cls is not type(server):
+    own = vars(type(server)).get("_handshaker_of_", type(server))  # what records comes in front of what is added here
+    cls = shape(own)
+    if cls is not own:
         server.__class__ = cls
     return cast("TCPServer", server)
 

@@ -291,7 +291,7 @@ def _note_closed(server: Any, state: _State, moment: str) -> None:
 @remembered
 def _derive(cls: type) -> type:
     body = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
-    derived: type = type(cls)(cls.__name__, (TracedOwner, cls), body)
+    derived: type = type(cls)(cls.__name__, (TracedOwner, cls), {**body, "_handshaker_of_": cls})
     return derived
 
 

@@ -86,3 +86,15 @@ class HandsOverToItself(socketserver.TCPServer):
     def process_request(self, request, client_address):
         self.counted += 1
         super().process_request(request, client_address)
+
+
+def plain_server(address=("127.0.0.1", 0)):
+    return socketserver.TCPServer(address, Echo)
+
+
+def threading_server(address=("127.0.0.1", 0)):
+    return socketserver.ThreadingTCPServer(address, Echo)
+
+
+def forking_server(address=("127.0.0.1", 0)):
+    return socketserver.ForkingTCPServer(address, Echo)

@@ -92,6 +92,18 @@ def test_an_owner_whose_close_ends_the_loop_does_not_wait_for_it(server, network
     assert not trace.of("network.stalled")
 
 
+@pytest.mark.parametrize("concurrency", ["plain", "threading", "forking"])
+@pytest.mark.parametrize("factory", ["plain_server", "threading_server", "forking_server"])
+def test_a_factorys_server_is_recorded_whatever_is_made_of_it(factory, concurrency):
+    """A mix-in that is put in front of the server's class must not hide its hooks from who records them."""
+    target = load_target(f"{HERE}:Echo", factory=f"{HERE}:{factory}", concurrency=concurrency)
+    owner = tuple(map(Act, ("serve", "play", "shutdown", "close")))
+    with Stage(target, network="loopback") as stage:
+        trace = stage.play(Case((LINES,), (), "tcp", concurrency, owner))
+    assert len(trace.of("process_request.enter")) == len(trace.of("finish_request.enter")) == 1
+    assert violations(trace, target) == set()
+
+
 def test_such_a_server_can_be_described():
     """A target is described by making its server and closing it, which has never run a loop."""
     told = load_target(f"{HERE}:Echo", server=f"{HERE}:ShutsDownBehindOurBack").describe()
