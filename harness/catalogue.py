@@ -39,8 +39,9 @@ def _transports() -> Iterator[str]:
 
 
 def _acts() -> Iterator[str]:
+    forms = {"play": "play:PEER", "begin": "begin:PEER", "handle": "handle[:SECONDS]"}
     for name, sentence in ACTS.items():
-        yield f"{name:16} {sentence}"
+        yield f"{forms.get(name, name):16} {sentence}"
 
 
 LISTS: Final[dict[str, Callable[[], Iterator[str]]]] = {

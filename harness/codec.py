@@ -224,7 +224,9 @@ def loads(cls: type[T], text: str, *, where: str) -> T:
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise CaseFileError(f"{where}: not JSON ({error}); expected a file that handshaker wrote") from None
+        raise CaseFileError(
+            f"{where}: not JSON ({error}); expected a file that handshaker wrote; repair it or delete it"
+        ) from None
     if not isinstance(document, dict) or not str(document.get("format", "")).startswith("handshaker/"):
         raise CaseFileError(f"{where}: field 'format': expected 'handshaker/{FORMAT}'; this is no handshaker file")
     version = str(document["format"]).removeprefix("handshaker/")

@@ -59,8 +59,13 @@ def plain_target(text: str) -> str:
 
 
 def act(text: str) -> Act:
-    """An Act from its name: `serve`, `play:PEER`, `begin:PEER`, `handle`, `handle:DURATION`, `shutdown`, `close`."""
-    action, given, value = text.strip().partition(":")
+    """An Act from its name: `serve`, `play:PEER`, `begin:PEER`, `handle`, `handle:DURATION`, `shutdown`, `close`.
+
+    `play(PEER)`, as a Case is shown, is understood as well.
+    """
+    bracketed = re.fullmatch(r"([a-z]+)\((.*)\)", text.strip())
+    text = ":".join(filter(None, bracketed.groups())) if bracketed else text.strip()
+    action, given, value = text.partition(":")
     if action not in ACTS:
         raise UsageError(f"--act: no act is called {action!r}; {did_you_mean(action, ACTS)}")
     if action in ("play", "begin"):

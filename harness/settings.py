@@ -81,6 +81,10 @@ class Settings:
                 f"nothing is selected to run: phases {', '.join(self.phases)} with {self.max_examples} examples; name "
                 "preflight, regressions, sweep, or generate with --max-examples of 1 or more"
             )
+        if self.network == "memory" and self.concurrency not in ("", "plain"):
+            raise UsageError(
+                f"network memory has one thread, and concurrency {self.concurrency} needs more: leave one of them away"
+            )
         if self.server and self.factory:
             raise UsageError(
                 "server and factory exclude each other: a factory already chooses the server; give one of them"

@@ -51,7 +51,7 @@ def check_target(
 
     Raises UsageError for an unknown rule, transport or concurrency.
     """
-    suite = Suite(make_target, chosen(ITEMS, transports, concurrency), deviations or {})
+    suite = Suite(make_target, chosen(ITEMS, transports, concurrency), deviations or {}, ITEMS)
     rules = [key for key in suite.deviations if "[" not in key]
     closing = [pytest.param((_CLOSING, key), id=f"{_CLOSING}[{key}-still-shows]") for key in rules]
     closing.append(pytest.param((_CLOSING, ""), id=f"{_CLOSING}[something-was-judged]"))

@@ -27,6 +27,8 @@ _OPTIONS: Final = {
     "cwd": "--cwd",
     "allowed_exceptions": "--allow-exception",
 }
+_ACCEPTING: Final = ("handler/", "lifecycle/finish-does-not-raise", "server/service-actions")
+"""Invariants that a declared exception does not break."""
 _USUAL: Final = {"transport": "tcp", "concurrency": "plain"}
 
 
@@ -34,7 +36,7 @@ def closing_lines(ready: FindingReady, *, indent: int = 2) -> list[Line]:
     """The replay, accept (only for an exception) and silence lines."""
     finding = ready.finding
     rows = [("replay", _replay(ready))]
-    if finding.violation.exception:
+    if finding.violation.exception and finding.invariant.startswith(_ACCEPTING):
         rows.append(("accept", _change(finding, "--allow-exception", _importable(finding.violation.exception))))
     rows.append(("silence", _change(finding, "--exclude-invariants", finding.invariant)))
     return [line(" " * indent, (f"{label:<9}", "dim"), (command, "command")) for label, command in rows]

@@ -100,7 +100,7 @@ def _titled(ready: FindingReady, width: int) -> list[Line]:
 
 def _witness(ready: FindingReady, room: int) -> list[Line]:
     if ready.trace is None:
-        return [line(text) for text in wrap("(the trace was not kept; the replay command below shows it)", room)]
+        return [line(text) for text in wrap("(no trace was kept of it)", room)]
     chosen = _witness_events(ready.finding, ready.trace)
     shown = chosen if len(chosen) <= _WITNESSES_MAX else [*chosen[: _WITNESSES_MAX - 2], *chosen[-2:]]
     rows = [_witness_row(event, room) for event in shown]

@@ -80,6 +80,13 @@ def _takes_turns(server_class: type) -> bool:
     return hasattr(super(TracedServer, server_class), "_handle_request_noblock")
 
 
+@remembered
+def _closes_as_usual(server_class: type) -> bool:
+    """Whether nobody but the standard library says what server_close() does: that one waits for no loop."""
+    definers = [cls for cls in server_class.__mro__ if "server_close" in vars(cls)]
+    return all(cls is TracedServer or cls.__module__ == "socketserver" for cls in definers)
+
+
 class Host:
     """One target, hosted in the thread that plays the Case, from the making of its server to its close."""
 
@@ -140,7 +147,10 @@ def end_server(server: Any) -> None:
     note_survivors(at_least=2)
     RUN.connection = -1
     server._handshaker_ends_ = True
-    without_waiting(server, server.server_close, stuck=False)  # the loop has ended, as far as its owner knows
+    if _closes_as_usual(type(server)):
+        server.server_close()
+    else:
+        without_waiting(server, server.server_close, stuck=False)  # the loop has ended, as far as its owner knows
     RUN.emit((("server.closed", -1), None))
 
 

@@ -2,8 +2,9 @@
 
 The process that plays the Case forks the house (`networks.house`) and tells it through a door what the owner of the
 server does, one act after another; each act runs in a thread of its own, so that one that never returns holds nothing
-up, and who waits for it is the playing process. A forking server that has no owner's acts is served by the main thread,
-and told to stop in service_actions(): its process has one thread, as it has in production, and forks as safely.
+up, and who waits for it is the playing process. The usual life needs less: a thread serves, at once, while the main
+one waits for the end, and then shuts down and closes. A forking server is then served by the main thread itself, and
+told to stop in service_actions(): its process has one thread, as it has in production, and forks as safely.
 
 Here is what happens inside the house; when it ends, nothing of it is left, and a last look is taken at what would be.
 """
@@ -71,7 +72,7 @@ class ApartHost(Host):
         RUN.witness = testify(door) if RUN.witness is not None else None
         WATCH.born = door.send
         del ALIVE[:]
-        resident = _Resident(door, inside, lone=not network.case.owner)
+        resident = _Resident(door, inside)
         try:
             resident.server = self.new_server(inside)
         except BaseException as error:
@@ -80,6 +81,8 @@ class ApartHost(Host):
             if self.watch_state is not None:
                 resident.watch(self.watch_state())
             door.send("ready", resident.server.socket.getsockname())
+            if not network.case.owner:
+                resident.serve()
         resident.obey()
         resident.say_goodbye()
 
@@ -95,10 +98,9 @@ class ApartDatagramHost(ApartHost, DatagramHost):
 class _Resident:
     """The server in its house, and its owner, who does what the door says."""
 
-    def __init__(self, door: Any, inside: Any, *, lone: bool) -> None:
+    def __init__(self, door: Any, inside: Any) -> None:
         self._door = door
         self._inside = inside
-        self._lone = lone
         self._descriptors = set(_open_descriptors())
         self._threads = set(threading.enumerate())
         self._state: Any = None
@@ -114,11 +116,18 @@ class _Resident:
         while (message := self._door.receive()) is not None and message[0] == "act":
             self._begin(*message[1:])
 
-    def _begin(self, nth: int, action: str, seconds: float) -> None:
-        if self._lone and action == "serve" and _can_be_alone(self.server):
+    def serve(self) -> None:
+        """Begin the usual life: serve, without having been asked."""
+        if _can_be_alone(self.server):
             self._serve_alone()
-            return
+        else:
+            self._begin(-1, "serve", 0.0)
+
+    def _begin(self, nth: int, action: str, seconds: float) -> None:
         body = functools.partial(self._act, nth, action, seconds)
+        if nth < 0 and action != "serve":
+            body()  # in the usual life nothing can be asked for meanwhile
+            return
         # No daemons: a thread that a server starts without saying what it is takes that from the one that serves.
         threading.Thread(target=body, name=f"{OURS}{action}", daemon=False).start()
 

@@ -64,6 +64,7 @@ class TracedServer:
         """Write down the serving of a request; one that a server serves in a thread of its own is noticed."""
         run = RUN
         number = run.connection
+        run.served = False
         run.emit((("process_request.enter", number), None))
         try:
             result = super().process_request(request, client_address)  # type: ignore[misc]
@@ -71,7 +72,7 @@ class TracedServer:
             emit_raise(("process_request.raise", run.connection), exception)
             raise
         run.emit((("process_request.leave", run.connection), None))
-        if self.__dict__.pop("_handshaker_served_", None) is None and run.owner == get_ident():
+        if not run.served and run.owner == get_ident():
             _note_handed_over(number)
         return result
 
@@ -79,7 +80,7 @@ class TracedServer:
         """Write down the life of the handler."""
         run = RUN
         if run.owner == get_ident():
-            self.__dict__["_handshaker_served_"] = True
+            run.served = True
         run.emit((("finish_request.enter", run.connection), None))
         try:
             result = super().finish_request(request, client_address)  # type: ignore[misc]

@@ -7,6 +7,8 @@ skipped, visibly and with the reason; when the only one that was asked for canno
 
 from __future__ import annotations
 
+import secrets
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, Final
@@ -28,6 +30,8 @@ SAMPLES: Final = {"plain": 1, "threading": 20, "forking": 50}
 SAMPLE_S: Final = 15.0
 """How long the sample of a concurrency lasts at most that nobody asked for."""
 
+_LEAST_S: Final = 0.1
+
 _Combination = tuple[str, str]
 
 
@@ -35,7 +39,9 @@ class Combinations:
     """All campaigns of one run: `run()` conducts them, tells every Notice to *listen*, and returns the exit code."""
 
     def __init__(self, settings: Settings, transports: tuple[str, ...], listen: Callable[[Notice], None]) -> None:
-        self._settings = settings
+        # One seed for all, so that it repeats the whole run.
+        self._settings = settings if settings.seed else replace(settings, seed=secrets.randbits(31) or 1)
+        self._began = time.monotonic()
         self._transports = transports or ("",)
         self._listen = listen
         self._columns: list[tuple[str, CampaignFinished | str]] = []
@@ -112,8 +118,10 @@ class Combinations:
         return Campaign(chosen, self._hear, shown=tuple(self._sightings))
 
     def _time_for(self, concurrency: str) -> float | None:
-        """A sample that nobody asked for is a short one."""
+        """What is left of the time for all of them; a sample that nobody asked for is a short one."""
         most = self._settings.max_time_s
+        if most is not None:
+            most = max(_LEAST_S, most - (time.monotonic() - self._began))
         if self._settings.concurrency or concurrency == "plain":
             return most
         return SAMPLE_S if most is None else min(most, SAMPLE_S)

@@ -49,17 +49,24 @@ def chosen(items: Iterable[Item], transports: Iterable[str], concurrency: str) -
 class Suite:
     """The *items* for what *make_target* returns, which is called when the first of them is played.
 
-    *deviations* are slugs, or ids of items, with a reason each. Raises UsageError for a key that is neither.
+    *deviations* are slugs, or ids of items, with a reason each; of items that are *known* but were not chosen nothing
+    is expected. Raises UsageError for a key that is neither.
     """
 
-    def __init__(self, make_target: Callable[[], Any], items: tuple[Item, ...], deviations: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        make_target: Callable[[], Any],
+        items: tuple[Item, ...],
+        deviations: Mapping[str, str],
+        known: Iterable[Item] = (),
+    ) -> None:
         if not callable(make_target):
             raise UsageError(
                 f"make_target: {make_target!r} cannot be called; write a function that returns your module, such as "
                 f"`lambda: my_socketserver`"
             )
         self.items = items
-        self.deviations = _declared(deviations, items)
+        self.deviations = _declared(deviations, items, known)
         self._make = make_target
         self._player: Player | None = None
         self._results: dict[str, Result] = {}
@@ -105,15 +112,22 @@ class Suite:
         )
 
 
-def _declared(deviations: Mapping[str, str], items: tuple[Item, ...]) -> dict[str, str]:
-    known = {name for item in items for name in (item.slug, item.id)}
+def _names(items: Iterable[Item]) -> set[str]:
+    return {name for item in items for name in (item.slug, item.id)}
+
+
+def _declared(deviations: Mapping[str, str], items: tuple[Item, ...], others: Iterable[Item]) -> dict[str, str]:
+    if not isinstance(deviations, Mapping):
+        raise UsageError(f"deviations: {deviations!r} is not a mapping; write {{'area/rule': 'the reason'}}")
+    chosen_names = _names(items)
+    known = chosen_names | _names(others)
     for key, reason in deviations.items():
         if key not in known:
-            slugs = {item.slug for item in items}
-            raise UsageError(f"deviations: no chosen sub-check is called {key!r}; {did_you_mean(key, slugs)}")
+            slugs = {name for name in known if "[" not in name}
+            raise UsageError(f"deviations: no sub-check is called {key!r}; {did_you_mean(key, slugs)}")
         if not str(reason).strip():
             raise UsageError(f"deviations: {key!r} has the reason {reason!r}; say in words why it deviates")
-    return dict(deviations)
+    return {key: reason for key, reason in deviations.items() if key in chosen_names}
 
 
 def _result(item: Item, found: list[Played]) -> Result:

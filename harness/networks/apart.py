@@ -32,6 +32,8 @@ from handshaker.harness.transports import TRANSPORTS
 __all__ = ["ApartNetwork"]
 
 _START_S: Final = 10.0
+_LAST_ACTS: Final = ("shutdown", "close")
+_QUICK_S: Final = 0.1  # until then nobody asks how busy the house is, which takes a while
 _BUSY_SHARE: Final = 0.1  # of one processor: an idle loop uses a few hundredths, a spinning one all that is left
 _TAKEN_S: Final = 0.1
 _PLAYING_S: Final = 60.0
@@ -84,7 +86,7 @@ class ApartNetwork:
         assert recorder is not None
         self._began_ns = time.monotonic_ns()
         self._house = House(live)
-        self._look_at_the_clocks()
+        self._clocks = time.monotonic(), 0.0
         try:
             self._gate_inside.close()
             self.crowd.watch(self._house.door.fileno(), self._hear)
@@ -140,17 +142,16 @@ class ApartNetwork:
     # the usual life
 
     def _usual_life(self) -> None:
-        door = self._house.door
-        door.send("act", -1, "serve", 0.0)
+        # The house serves by itself; what comes then it is told at once, so that it need not ask.
         self.crowd.wait(lambda: self._told("serving", -1) or self._ended, self._limit_s)
         self.crowd.connect_all(self._address, lambda: self._ended, self._limit_s)
         if not self._until_over():
             self._stall("handle")
             return
-        for act in ("shutdown", "close"):
-            door.send("act", -1, act, 0.0)
-            self._look_at_the_clocks()
-            if not self.crowd.wait(functools.partial(self._answered, -1, act), self._limit_s):
+        for act in _LAST_ACTS:
+            self._house.door.send("act", -1, act, 0.0)
+        for act in _LAST_ACTS:
+            if not self._wait(functools.partial(self._answered, -1, act)):
                 self._stall(act)
                 return
 
@@ -158,9 +159,8 @@ class ApartNetwork:
         """Wait until every request is over; false when a handler does not come to an end."""
         crowd = self.crowd
         crowd.wait(lambda: self._finished or not crowd.playing(), _PLAYING_S)  # all that peers do is bounded
-        self._look_at_the_clocks()
         while not self._is_over():
-            crowd.wait(lambda: self._is_over() or crowd.at_rest(), self._limit_s)
+            self._wait(lambda: self._is_over() or crowd.at_rest())
             if not self._is_over() and not (crowd.at_rest() and crowd.give_up()):
                 return False
         crowd.wait(self._is_done, _AFTER_S)
@@ -175,6 +175,13 @@ class ApartNetwork:
 
     def _answered(self, nth: int, act: str) -> Any:
         return self._told("done", nth, act) or self._finished
+
+    def _wait(self, until: Callable[[], Any]) -> bool:
+        """Wait for the house, and count what it uses of the processor unless it is quick."""
+        if self.crowd.wait(until, _QUICK_S):
+            return True
+        self._look_at_the_clocks()
+        return self.crowd.wait(until, self._limit_s - _QUICK_S)
 
     def _look_at_the_clocks(self) -> None:
         """From here on it is counted how much of the processor the house uses."""

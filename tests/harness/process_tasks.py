@@ -133,6 +133,11 @@ def kill_itself(context: Context, arguments: Json) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def kill_itself_in_a_place(context: Context, arguments: Json) -> None:
+    context.send({"folder": Place("unix").folder})
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def kill_worker(context: Context, arguments: Json) -> None:
     context.mark(1, 5)
     os.kill(os.getppid(), signal.SIGKILL)

@@ -61,6 +61,9 @@ BAD = {
     "transport that the handler cannot speak": (
         ["echo.py", "--transport", "udp"], ["stream handler", "udp", "allowed transports are tcp, tcp6, unix"],
     ),
+    "threads in memory": (
+        ["echo.py", "--network", "memory", "--concurrency", "threading"], ["one thread", "leave one of them away"],
+    ),
     "unknown concurrency": (["echo.py", "--concurrency", "treads"], ["'treads'", "'threading'"]),
     "Unix path that is too long": (["paths.py:Echo", "--server", "paths:Long"], ["too long", "107", "socket_path"]),
     "Unix path that is taken": (["paths.py:Echo", "--server", "paths:Taken"], ["is taken", "socket_path"]),

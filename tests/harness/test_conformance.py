@@ -111,6 +111,18 @@ def test_the_choice_can_be_narrowed():
     assert {item.concurrency for item in chosen(ITEMS, (), "plain")} == {"plain"}
 
 
+def test_what_is_known_of_items_that_were_not_chosen_is_no_matter():
+    """The deviations of the whole suite serve for a part of it too: of what is left out nothing is expected."""
+    suite = Suite(lambda: socketserver, chosen(ITEMS, ["tcp"], "threading"), KNOWN_CPYTHON, ITEMS)
+    assert suite.deviations == {}
+
+
+def test_deviations_are_a_mapping():
+    """Deviations without reasons are refused."""
+    with pytest.raises(UsageError, match="not a mapping"):
+        check_target(lambda: socketserver, deviations=["server/error-report"])
+
+
 def test_what_is_missing_is_skipped_with_the_reason():
     """An implementation of streams only is not blamed for datagrams."""
     made = implementation(

@@ -108,3 +108,11 @@ def test_other_acts_are_refused_with_what_to_write(text, said):
     """What is no act is refused with what was probably meant."""
     with pytest.raises(UsageError, match=said):
         act(text)
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"), [("play:1", Act("play", 1)), ("play(1)", Act("play", 1)), ("serve()", Act("serve"))]
+)
+def test_an_act_is_typed_as_it_is_shown(typed: str, told: Act) -> None:
+    """What a Case shows of its owner can be typed again."""
+    assert act(typed) == told

@@ -117,6 +117,12 @@ def test_a_killed_task_names_the_signal(play: Play) -> None:
     assert (result.status, result.signal, result.ending) == ("died", "SIGKILL", "was killed by SIGKILL")
 
 
+def test_the_socket_files_of_a_killed_task_are_removed(play: Play) -> None:
+    """Its folder is gone when the task is over; nobody waits for another process that might sweep it away."""
+    _, messages = play("kill_itself_in_a_place")
+    assert not Path(messages[0]["folder"]).parent.exists()
+
+
 def test_a_crash_comes_with_its_stack(play: Play) -> None:
     """A segmentation fault is a death whose stack names the function that crashed."""
     result, _ = play("crash")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socketserver
 import threading
@@ -13,6 +14,7 @@ from handshaker.harness.case import Case, Script
 from handshaker.harness.recorder import RUN
 from handshaker.harness.runner import Stage
 from handshaker.targets.stdlib import StdlibTarget
+from tests.harness.datagram_handlers import Echo as DatagramEcho
 from tests.harness.parity_handlers import LineEcho
 from tests.harness.wires import HALF_CLOSE, send
 
@@ -152,6 +154,38 @@ def test_a_failing_construction_ends_the_run(network):
         with pytest.raises(OSError, match="no address"):
             stage.run(CASE)
         assert not RUN.active
+
+
+@NETWORKS
+@pytest.mark.parametrize(
+    ("transport", "handler", "steps"),
+    [
+        *((transport, LineEcho, (send(b"a"), send(b"b\n"), HALF_CLOSE)) for transport in ("tcp", "unix")),
+        *((transport, DatagramEcho, (send(b"a"), send(b"b"))) for transport in ("udp", "unix-dgram")),
+    ],
+)
+def test_a_case_leaves_nothing_for_the_garbage_collector(network, transport, handler, steps):
+    """Nothing of it refers to itself, so what is found by a collection does not depend on when one happens."""
+    case = Case((Script(steps), Script(steps)), transport=transport)
+    with Stage(StdlibTarget(handler, transport=transport), network=network) as stage:
+        stage.run(case)
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(3):
+                stage.run(case)
+            assert gc.collect() == 0
+        finally:
+            gc.enable()
+
+
+def test_many_descriptors_that_are_left_one_by_one_are_all_seen():
+    """The probe looks at descriptors that are free now, not at those that were free in the beginning."""
+    with Stage(StdlibTarget(KeepsAFile), network="memory") as stage:
+        try:
+            assert all(stage.play(CASE).of("probe.descriptors") for _ in range(20))
+        finally:
+            _close_kept(KeepsAFile)
 
 
 def _close_kept(handler: type) -> None:

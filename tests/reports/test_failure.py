@@ -52,7 +52,7 @@ def test_parts_come_in_order() -> None:
 def test_trace_is_optional() -> None:
     """A Notice that holds nothing but the finding still gives a whole block with a replay line that works."""
     text = failure_text(FindingReady(samples.RELATION.finding))
-    assert "the trace was not kept" in text
+    assert "no trace was kept" in text
     assert "send(b'ing\\r\\n')" in text
     assert "replay   handshaker run myapp:Handler --seed 42" in text
 
@@ -78,8 +78,9 @@ def test_replay_line_names_what_exists() -> None:
 
 
 def test_accept_line_is_for_exceptions() -> None:
-    """Only a finding about an exception says how to allow it, in the form that the option takes."""
-    assert "--allow-exception pkg.errors:Refused" in failure_text(samples.SETUP)
+    """Only a finding that a declared exception ends says how to declare it, in the form that the option takes."""
+    assert "--allow-exception builtins:ValueError" in failure_text(samples.RAISED)
+    assert "accept" not in failure_text(samples.SETUP)
     assert "accept" not in failure_text(samples.RELATION)
 
 
