@@ -112,7 +112,6 @@ _Kinds = tuple[str, str, str]
 _SETUP: Final[_Kinds] = ("setup.enter", "setup.leave", "setup.raise")
 _HANDLE: Final[_Kinds] = ("handle.enter", "handle.leave", "handle.raise")
 _FINISH: Final[_Kinds] = ("finish.enter", "finish.leave", "finish.raise")
-_SENDING_FINISH: Final[_Kinds] = ("finish.enter", "finish.leave", "finish.raise")
 
 
 @remembered
@@ -201,7 +200,7 @@ class TracedHandler:
         HELD.data = held if file == "standard" else None
         try:
             run.emit((("finish.enter", run.connection, number, run.thread()), None))
-            return _hook(self, _SENDING_FINISH, number, super().finish)  # type: ignore[misc]
+            return _hook(self, _FINISH, number, super().finish, sends=True)  # type: ignore[misc]
         finally:
             HELD.data = None
 
@@ -255,8 +254,11 @@ def _as_supplied(handler: Any, supplied: tuple[Any, Any, Any]) -> tuple[str, ...
     )
 
 
-def _hook(handler: Any, kinds: _Kinds, number: int, call: Callable[[], Any]) -> Any:
-    """Call one of the handler's hooks, whose entering was written down, and write down how it ends."""
+def _hook(handler: Any, kinds: _Kinds, number: int, call: Callable[[], Any], *, sends: bool = False) -> Any:
+    """Call one of the handler's hooks, whose entering was written down, and write down how it ends.
+
+    If it *sends* what its files hold, they are in memory only, and nobody promises to close them.
+    """
     run = RUN
     connection = run.connection
     enter, leave, failed = kinds
@@ -271,9 +273,7 @@ def _hook(handler: Any, kinds: _Kinds, number: int, call: Callable[[], Any]) -> 
         emit_raise((failed, connection, number), exception)
         raise
     if kinds is _FINISH:
-        run.emit(((leave, connection, number, _open_files(handler)), None))
-    elif kinds is _SENDING_FINISH:
-        run.emit(((leave, connection, number, ()), None))  # files in memory only: nobody promises to close them
+        run.emit(((leave, connection, number, () if sends else _open_files(handler)), None))
     else:
         run.emit(((leave, connection, number), None))
     return result

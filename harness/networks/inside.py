@@ -109,9 +109,9 @@ class ParentsCopy(socket.socket):
         return bool(_Kernel.fileno(self) >= 0)
 
     def shutdown(self, how: int, /) -> None:
-        """Shut down what is the child's to shut down."""
-        super().shutdown(how)
+        """Shut down what is the child's to shut down; that fails where the child has been faster."""
         self.was_shut = True
+        super().shutdown(how)
 
 
 def _has_unread(descriptor: int) -> bool:

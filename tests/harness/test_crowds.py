@@ -30,6 +30,7 @@ STREAMS = (
     (Script((Step("stop-reading"), Step("send", b"hello\n", 300), Step("reset"))), HELLO),
 )
 DATAGRAMS = ((DATAGRAM,) * 3, (Script((Step("send"), Step("send", b"\xff", 9_000))), DATAGRAM))
+TRIES = 20
 LOST = Violation("a reply", "no reply at all", (0,), 1, damage="no reply")
 FAULTS = (
     ("thread.start", "RuntimeError"),
@@ -95,9 +96,10 @@ def test_who_behaves_well_is_compared_with_itself_alone():
     target = StdlibTarget(Greedy, concurrency="threading")
     with bench(target) as made:
         crowd = Case((Script(()), HELLO), concurrency="threading")
-        (seen,) = made.neighbours(crowd)
+        # Which of the two threads takes the seat is up to the kernel: nearly always the first.
+        seen = next(found for _ in range(TRIES) for found in made.neighbours(crowd))
         assert made.neighbours(Case((HELLO,), concurrency="threading")) == []
-        assert made.shows(seen, crowd) is not None
+        assert any(made.shows(seen, crowd) is not None for _ in range(TRIES))
     assert (seen.invariant, seen.violation.damage) == ("relation/concurrent-isolation", "no reply")
     assert seen.contrast == Case((HELLO,), concurrency="threading")
 

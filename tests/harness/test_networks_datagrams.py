@@ -41,6 +41,12 @@ def test_peers_send_in_turns_and_requests_are_numbered_as_they_are_taken(network
     assert trace.replies == (b"ABC", b"D", b"EF")
 
 
+@pytest.mark.parametrize("handler", [Echo, BaseEcho])
+def test_the_files_of_a_datagram_handler_are_none_that_anybody_must_close(network, handler):
+    """They are in memory, and the standard finish() leaves them open."""
+    assert told(played(network, handler, (send(b"a"), send(b"b"))), "finish.leave", "open") == [(), ()]
+
+
 def test_a_peer_that_pauses_lets_the_others_go_on(network):
     """Nobody waits for somebody else's silence; when all are silent, time goes by."""
     trace = played(network, Echo, (pause(5), send(b"late")), (send(b"1"), send(b"2")), (pause(1), send(b"soon")))
