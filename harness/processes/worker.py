@@ -39,6 +39,7 @@ from handshaker.harness.processes.wire import LineSplitter, to_line, write_or_ex
 __all__ = ["main"]
 
 _CHUNK = 1 << 16
+_ENDING_S = 5.0
 
 
 class _Worker:
@@ -106,7 +107,10 @@ class _Worker:
         self._passed += passed
         if data:
             return self._splitter.feed(data)
-        # The supervisor is gone without a word: what it would have cleaned up is ours to clean up.
+        # The supervisor is gone without a word: what it would have cleaned up is ours to clean up, when nobody writes.
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait(_ENDING_S)
         if self._scratch:
             shutil.rmtree(self._scratch, ignore_errors=True)
         return [["bye", {}]]
