@@ -14,8 +14,7 @@ from typing import Any, Final, Protocol
 from handshaker.harness.recorder import RUN
 from handshaker.targets.hosting import Host, note_address, note_server_stopped
 from handshaker.targets.hosting_realtime import RealTimeHost
-from handshaker.targets.instrument import remembered
-from handshaker.targets.instrument_server import TracedServer
+from handshaker.targets.instrument_server import TracedServer, placed_before
 
 __all__ = [
     "Arriving",
@@ -81,18 +80,9 @@ class TracedDatagramServer(TracedServer):
                     sock.turned += 1
 
 
-@remembered
-def _derive_server(cls: type) -> type:
-    body = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
-    derived: type = type(cls)(cls.__name__, (TracedDatagramServer, cls), body)
-    return derived
-
-
 def instrument_datagram_server(server: BaseServer) -> BaseServer:
     """The same server object, its hooks recorded from now on."""
-    if not isinstance(server, TracedDatagramServer):
-        server.__class__ = _derive_server(type(server))
-    return server
+    return placed_before(server, TracedDatagramServer)
 
 
 def _serve_datagrams(server: Any, network: Arriving) -> None:

@@ -14,8 +14,8 @@ import os
 from typing import Any
 
 from handshaker.harness.recorder import HERE, RUN
-from handshaker.targets.instrument import latest_birth, remembered
-from handshaker.targets.instrument_server import TracedServer
+from handshaker.targets.instrument import latest_birth
+from handshaker.targets.instrument_server import TracedServer, placed_before
 from handshaker.targets.watching import DOING, ESCAPED, WATCH, end_child
 
 __all__ = ["TracedBeside", "instrument_beside"]
@@ -151,16 +151,7 @@ def _note_copy(request: Any, number: int) -> None:
         RUN.emit((("probe.parent-copy", number, request.is_open, request.was_shut), None))
 
 
-@remembered
-def _derive(cls: type) -> type:
-    body = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
-    derived: type = type(cls)(cls.__name__, (TracedBeside, cls), body)
-    return derived
-
-
 def instrument_beside(server: Any) -> Any:
     """The same, already recorded server object; from now on each of its threads has a connection of its own."""
-    if not isinstance(server, TracedBeside):
-        server.__class__ = _derive(type(server))
     HERE.number = 0
-    return server
+    return placed_before(server, TracedBeside)

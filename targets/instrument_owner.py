@@ -23,8 +23,8 @@ from typing import Any, Final
 
 from handshaker.harness.recorder import RUN
 from handshaker.targets.bases import bases
-from handshaker.targets.instrument import emit_raise, remembered
-from handshaker.targets.instrument_server import TracedServer, without_waiting
+from handshaker.targets.instrument import emit_raise
+from handshaker.targets.instrument_server import TracedServer, placed_before, without_waiting
 from handshaker.targets.owner_probes import (
     allow_descriptors,
     forbid_descriptors,
@@ -288,18 +288,9 @@ def _note_closed(server: Any, state: _State, moment: str) -> None:
 # making and marking servers
 
 
-@remembered
-def _derive(cls: type) -> type:
-    body = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
-    derived: type = type(cls)(cls.__name__, (TracedOwner, cls), {**body, "_handshaker_of_": cls})
-    return derived
-
-
 def instrument_owner(server: Any) -> Any:
     """The same server object, its hooks and its own methods recorded from now on."""
-    if not isinstance(server, TracedOwner):
-        server.__class__ = _derive(type(server))
-    return server
+    return placed_before(server, TracedOwner)
 
 
 def construct(make: Callable[[Any], Any], address: Any) -> Any:

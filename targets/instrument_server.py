@@ -18,7 +18,7 @@ from handshaker.harness.vocabulary import SERVER_HOOKS
 from handshaker.targets.bases import bases
 from handshaker.targets.instrument import emit_raise, raised, remembered
 
-__all__ = ["TracedActions", "TracedServer", "instrument_server", "without_waiting"]
+__all__ = ["TracedActions", "TracedServer", "instrument_server", "placed_before", "without_waiting"]
 
 
 class TracedServer:
@@ -253,15 +253,24 @@ def _has_own_actions(server_class: type) -> bool:
 
 
 @remembered
-def _derive_server(cls: type) -> type:
+def _derive(key: tuple[type, tuple[type, ...]]) -> type:
+    cls, ours = key
     body = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
-    ours = (TracedActions, TracedServer) if _has_own_actions(cls) else (TracedServer,)
-    derived: type = type(cls)(cls.__name__, (*ours, cls), body)
+    derived: type = type(cls)(cls.__name__, (*ours, cls), {**body, "_handshaker_of_": cls})
     return derived
+
+
+def placed_before(server: BaseServer, *ours: type) -> BaseServer:
+    """The same server object, with the recording classes *ours* before its own, once.
+
+    The derived class keeps its name and module, and knows what it was derived from as `_handshaker_of_`.
+    """
+    if not isinstance(server, ours[-1]):
+        server.__class__ = _derive((type(server), ours))
+    return server
 
 
 def instrument_server(server: BaseServer) -> BaseServer:
     """The same server object, its hooks recorded from now on."""
-    if not isinstance(server, TracedServer):
-        server.__class__ = _derive_server(type(server))
-    return server
+    ours = (TracedActions, TracedServer) if _has_own_actions(type(server)) else (TracedServer,)
+    return placed_before(server, *ours)

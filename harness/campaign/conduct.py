@@ -210,6 +210,7 @@ class Campaign:
             if self._is_known(sighting):
                 continue
             if evidence.count(sighting, finding.settings.get("network", self._network), enough=1):
+                self._tally.add_lost(sighting.case, (sighting.invariant,))
                 self._see(replace(sighting, phase="regressions"))
             elif not evidence.interrupted:
                 self._gone.append(finding)

@@ -57,7 +57,7 @@ class Tally:
             self._add(slug, counts)
 
     def add_lost(self, case: Case | None, invariants: Iterable[str]) -> None:
-        """A Case (None: no matter which) that no worker could count, as its process ended; it broke *invariants*."""
+        """A Case (None: no matter which) that no search could count, as its process ended or it is played again."""
         if case is not None:
             situations.count(case, self._situations)
         for slug in invariants:

@@ -218,10 +218,12 @@ def _goes_on(following: Event | None) -> bool:
 def _reply_then_eof(trace: Trace, contract: Contract) -> Answer:
     if contract.kind == "datagram":
         return NotApplicable("a datagram has no end")
-    return each_connection(trace, _reply_then_eof_in, "socket.accepted")
+    # a Unix socket keeps what was sent, whatever end comes after it
+    lost = "" if trace.header.transport == "unix" else " and may lose the reply"
+    return each_connection(trace, lambda events: _reply_then_eof_in(events, lost), "socket.accepted")
 
 
-def _reply_then_eof_in(events: Events) -> Answer:
+def _reply_then_eof_in(events: Events, lost: str) -> Answer:
     if stopped(events):
         return STOPPED
     if has(events, *ENDED_BY_PEER, "peer.stop-reading"):
@@ -233,7 +235,7 @@ def _reply_then_eof_in(events: Events) -> Answer:
     return [
         Violation(
             "the reply, then EOF",
-            "the connection was closed while input waited unread, so the peer met a reset and may lose the reply",
+            f"the connection was closed while input waited unread, so the peer met a reset{lost}",
             (end.seq,),
             end.connection,
             damage="reset by unread input",

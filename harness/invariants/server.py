@@ -115,9 +115,17 @@ def _verify_request_does_not_raise(trace: Trace, _contract: Contract) -> Iterato
     reach=Reach.INJECTED,
     broken_by=(*_LOOP, "get_request"),
 )
-def _accept_errors_survived(trace: Trace, _contract: Contract) -> Iterator[Violation]:
-    if _closed_by_owner(trace):
-        return  # a closed listener fails for good
+def _accept_errors_survived(trace: Trace, _contract: Contract) -> Answer:
+    broken, closed = list(_accepting_failed(trace)), _closed_by_owner(trace)
+    if closed is None:
+        return broken
+    sure = [violation for violation in broken if max(violation.witness) < closed.seq]
+    if broken and not sure:
+        return Unknown("the owner has closed the server, and a closed listener fails for good")
+    return sure
+
+
+def _accepting_failed(trace: Trace) -> Iterator[Violation]:
     for failed in settled_of(trace, "get_request.raise"):
         if "builtins.OSError" in failed["lineage"]:
             yield from _went_on(trace, failed)
@@ -126,9 +134,9 @@ def _accept_errors_survived(trace: Trace, _contract: Contract) -> Iterator[Viola
             yield with_exception(failed, "get_request() returns, or raises OSError", actual)
 
 
-def _closed_by_owner(trace: Trace) -> bool:
-    """Whether the owner has closed the server by an act of its own, perhaps while it served."""
-    return any(event["act"] in ("close", "exit") for event in trace.of("owner.enter"))
+def _closed_by_owner(trace: Trace) -> Event | None:
+    """Where the owner began to close the server by an act of its own, perhaps while it served."""
+    return next((event for event in trace.of("owner.enter") if event["act"] in ("close", "exit")), None)
 
 
 def _went_on(trace: Trace, failed: Event) -> Iterator[Violation]:
@@ -276,7 +284,7 @@ def _next_request_served(trace: Trace, _contract: Contract) -> Answer:
         if _ended_by_a_handler(trace):
             return Unknown("a handler has called shutdown(): who comes after that is not served, which may be meant")
         return [_never_accepted(event) for event in _unserved(trace)]
-    if _closed_by_owner(trace):
+    if _closed_by_owner(trace) is not None:
         return Unknown("the owner has closed the server, and what the loop makes of that is not a peer's doing")
     if halted is not None and halted.seq < stopped.seq and stopped.connection in (halted.connection, -1):
         return NotApplicable("the handler was stopped from outside, and the server with it")

@@ -18,23 +18,20 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from handshaker.harness.case import Case
-from handshaker.harness.networks.bounds import Stopped, note_stop
+from handshaker.harness.networks.bounds import note_stop
 from handshaker.harness.networks.clock import CLOCK
 from handshaker.harness.networks.datagram_addresses import DONTWAIT, PEEK, TRUNC
 from handshaker.harness.networks.datagram_loopback import LoopbackDatagramNetwork, LoopbackDatagramSocket
 from handshaker.harness.networks.datagram_peers import DatagramPeer, Line
 from handshaker.harness.networks.datagram_sockets import Exchange
 from handshaker.harness.networks.player import Turn
-from handshaker.harness.networks.realtime import LIMIT_S, PAUSE_MAX_S, stacks, stamped, throw
+from handshaker.harness.networks.realtime import LIMIT_S, PAUSE_MAX_S, stacks
+from handshaker.harness.networks.serving import BUSY_SHARE, QUIET_S, SLICE_S, ServedInThread
 from handshaker.harness.recorder import RUN
 
 __all__ = ["LiveDatagramSocket", "RealTimeDatagramNetwork"]
 
 _Kernel: Final[Any] = socket.SocketType
-_QUIET_S: Final = 0.25
-_GRACE_S: Final = 1.0
-_SLICE_S: Final = 0.002
-_BUSY_SHARE: Final = 0.2  # of one processor; a waiting handler uses next to nothing
 
 
 class LiveDatagramSocket(LoopbackDatagramSocket):
@@ -53,7 +50,7 @@ class LiveDatagramSocket(LoopbackDatagramSocket):
 
     def _usable(self) -> Exchange:
         if self._released and self.serving:
-            select.select((), (), (), _SLICE_S)  # the server turns for nothing, as fast as it can: slowly will do
+            select.select((), (), (), SLICE_S)  # the server turns for nothing, as fast as it can: slowly will do
         if self.exchange is None or (RUN.active and (RUN.stopped or threading.get_ident() == RUN.owner)):
             return super()._usable()
         self._not_released()
@@ -142,7 +139,7 @@ class _RealTimeLine(Line):
                 self.sent += 1
 
 
-class RealTimeDatagramNetwork(LoopbackDatagramNetwork):
+class RealTimeDatagramNetwork(ServedInThread, LoopbackDatagramNetwork):
     """One Case of datagrams in real time: `serve` runs the server in a thread while the peers are played."""
 
     __slots__ = ("_limit_s", "_over")
@@ -163,34 +160,6 @@ class RealTimeDatagramNetwork(LoopbackDatagramNetwork):
             self.line.wait = time.sleep  # type: ignore[attr-defined]
         super().close()
 
-    def serve(self, serve_forever: Callable[[], None], shutdown: Callable[[], None]) -> None:
-        """Run *serve_forever* in a thread, play all peers, and end it by *shutdown*, or by force when it must be."""
-        owner, CLOCK.virtual = RUN.owner, False
-        if RUN.recorder is not None:
-            RUN.emit = stamped(RUN.recorder)
-        thread = threading.Thread(target=self._run, args=(serve_forever,), name="handshaker-server", daemon=True)
-        thread.start()
-        try:
-            self._play_all()
-            if not RUN.stopped:
-                self._shut_down(shutdown)
-        finally:
-            self._end(thread)
-            RUN.owner = owner
-        if not RUN.stopped:
-            self.settle_all()
-            if self.waiting:
-                RUN.emit((("server.abandoned", -1, self.waiting), None))
-
-    def _run(self, serve_forever: Callable[[], None]) -> None:
-        RUN.owner = threading.get_ident()
-        try:
-            serve_forever()
-        except Stopped:
-            pass  # it has done its work
-        finally:
-            self._over.set()
-
     @property
     def waiting(self) -> int:
         """How many datagrams the server could still take."""
@@ -201,7 +170,7 @@ class RealTimeDatagramNetwork(LoopbackDatagramNetwork):
 
     def _play_all(self) -> None:
         while not self._ended() and self.line.advance(None) is Turn.PLAYED:
-            self._await(lambda: self._is_done() or self._wants_more(), _QUIET_S)
+            self._await(lambda: self._is_done() or self._wants_more(), QUIET_S)
         began, busy = time.monotonic(), time.process_time()
         self._await(lambda: self._is_done() or self._is_stuck(), self._limit_s)
         if not self._is_done() and not self._ended():
@@ -220,11 +189,11 @@ class RealTimeDatagramNetwork(LoopbackDatagramNetwork):
 
     def _is_stuck(self) -> bool:
         """Whether it still waits after a while in which nothing came."""
-        end = time.monotonic() + _QUIET_S
+        end = time.monotonic() + QUIET_S
         while self._wants_more() or (self.listener.waits_in == "sendto"):
             if time.monotonic() > end:
                 return True
-            self._look(_SLICE_S)
+            self._look(SLICE_S)
         return False
 
     def _await(self, condition: Callable[[], bool], seconds: float) -> None:
@@ -234,7 +203,7 @@ class RealTimeDatagramNetwork(LoopbackDatagramNetwork):
             left = end - time.monotonic()
             if left <= 0:
                 return
-            self._look(min(left, _SLICE_S))
+            self._look(min(left, SLICE_S))
 
     def _look(self, seconds: float) -> None:
         readable = select.poll()
@@ -249,24 +218,9 @@ class RealTimeDatagramNetwork(LoopbackDatagramNetwork):
         """Whether a peer that waits for a reply has it."""
         return any(peer.is_answered() for peer in self.line.peers)
 
-    def _shut_down(self, shutdown: Callable[[], None]) -> None:
-        def ask() -> None:
-            with contextlib.suppress(Exception):
-                shutdown()
-
-        if self._over.is_set():
-            return
-        asking = threading.Thread(target=ask, name="handshaker-shutdown", daemon=True)
-        asking.start()
-        began, busy = time.monotonic(), time.process_time()
-        if self._over.wait(self._limit_s):
-            asking.join(_GRACE_S)
-        else:
-            self._stall(busy=(time.process_time() - busy) / (time.monotonic() - began))
-
     def _stall(self, busy: float) -> None:
         """The request in progress did not end in time: say so, and what all threads were doing."""
-        kind = "network.spinning" if busy > _BUSY_SHARE else "network.stalled"
+        kind = "network.spinning" if busy > BUSY_SHARE else "network.stalled"
         after = "open" if any(peer.here for peer in self.line.peers) else "closed"
         note_stop(kind, max(RUN.connection, 0), self.listener.waits_in or "handle", after, payload=stacks())
 
@@ -279,14 +233,13 @@ class RealTimeDatagramNetwork(LoopbackDatagramNetwork):
             for _ in range(2):
                 waker.sendto(b"", self.server)
 
-    def _end(self, thread: threading.Thread) -> None:
-        """End what was stopped: what it waits for comes first, then an exception, at last the end of the process."""
-        if RUN.stopped and not self._over.wait(0):
-            for peer in self.line.peers:
-                peer.leave()
-            self._wake()
-            if not self._over.wait(_GRACE_S):
-                throw(thread)
-            if not self._over.wait(_GRACE_S):
-                RUN.unstoppable()
-        thread.join(_GRACE_S)
+    def _take_away(self) -> None:
+        for peer in self.line.peers:
+            peer.leave()
+        self._wake()
+
+    def _account(self) -> None:
+        if not RUN.stopped:
+            self.settle_all()
+            if self.waiting:
+                RUN.emit((("server.abandoned", -1, self.waiting), None))

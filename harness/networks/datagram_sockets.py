@@ -21,8 +21,8 @@ from handshaker.harness.networks.datagram_addresses import DGRAM, DONTWAIT, PEEK
 from handshaker.harness.networks.datagram_peers import DatagramPeer, Line
 from handshaker.harness.networks.datagram_unconnected import Unconnected
 from handshaker.harness.networks.player import PLAYED
-from handshaker.harness.networks.sockets import name_of
-from handshaker.harness.recorder import RUN, injected
+from handshaker.harness.networks.sockets import failure
+from handshaker.harness.recorder import RUN
 
 __all__ = ["DatagramSocket", "Exchange"]
 
@@ -230,10 +230,7 @@ class DatagramSocket(Unconnected):
         return self.exchange
 
     def _failed(self, operation: str, error: OSError) -> None:
-        if isinstance(error, TimeoutError):
-            self._say("socket.timeout", operation, injected(error))
-        else:
-            self._say("socket.error", operation, name_of(error), injected(error))
+        self._say(*failure(operation, error))
 
     def _say(self, kind: str, *fields: Any) -> None:
         """Write an event down, unless this socket was kept from an earlier run."""

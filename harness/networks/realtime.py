@@ -8,8 +8,6 @@ written down as stalled (as spinning, if it used the processor all the time), wi
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import errno
 import faulthandler
 import os
@@ -20,25 +18,21 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from handshaker.harness.case import Case, Step
-from handshaker.harness.networks.bounds import Stopped, note_stop
-from handshaker.harness.networks.clock import CLOCK
+from handshaker.harness.networks.bounds import note_stop
 from handshaker.harness.networks.live import LivePeer, LiveSocket
 from handshaker.harness.networks.loopback import LoopbackNetwork, named
+from handshaker.harness.networks.serving import BUSY_SHARE, QUIET_S, SLICE_S, ServedInThread
 from handshaker.harness.places import shown_address
-from handshaker.harness.recorder import RUN, Emit, Recorder
+from handshaker.harness.recorder import RUN
 
-__all__ = ["LIMIT_S", "PAUSE_MAX_S", "RealTimeNetwork", "stacks", "stamped", "throw"]
+__all__ = ["LIMIT_S", "PAUSE_MAX_S", "RealTimeNetwork", "stacks"]
 
 LIMIT_S: Final = 5.0
 PAUSE_MAX_S: Final = 1.0
-_QUIET_S: Final = 0.25
-_GRACE_S: Final = 1.0
-_SLICE_S: Final = 0.002
 _STACKS_BYTES_MAX: Final = 65_536
-_BUSY_SHARE: Final = 0.2  # of one processor; a waiting handler uses next to nothing, whatever else the machine does
 
 
-class RealTimeNetwork(LoopbackNetwork):
+class RealTimeNetwork(ServedInThread, LoopbackNetwork):
     """One Case on loopback, in real time: `serve` runs the server in a thread while the peers are played."""
 
     __slots__ = ("_limit_s", "_over")
@@ -82,32 +76,9 @@ class RealTimeNetwork(LoopbackNetwork):
         peer.accepted.set()
         return sock
 
-    def _run(self, serve_forever: Callable[[], None]) -> None:
-        RUN.owner = threading.get_ident()
-        try:
-            serve_forever()
-        except Stopped:
-            pass  # it has done its work
-        finally:
-            RUN.owner = 0  # the next thread may be given this one's number
-            self._over.set()
-
     # in the thread that plays the Case
 
-    def serve(self, serve_forever: Callable[[], None], shutdown: Callable[[], None]) -> None:
-        """Run *serve_forever* in a thread, play all peers, and end it by *shutdown*, or by force when it must be."""
-        owner, CLOCK.virtual = RUN.owner, False
-        if RUN.recorder is not None:
-            RUN.emit = stamped(RUN.recorder)
-        thread = threading.Thread(target=self._run, args=(serve_forever,), name="handshaker-server", daemon=True)
-        thread.start()
-        try:
-            self._play_all()
-            if not RUN.stopped:
-                self._shut_down(shutdown)
-        finally:
-            self._end(thread)
-            RUN.owner = owner
+    def _account(self) -> None:
         self._drop_unserved()
         if self.waiting and not RUN.stopped:
             RUN.emit((("server.abandoned", -1, self.waiting), None))
@@ -155,7 +126,7 @@ class RealTimeNetwork(LoopbackNetwork):
         else:
             peer.player.advance(None)
             if peer.accepted.is_set():
-                self._await(peer, lambda: peer.took_all() or bool(peer.seen), _QUIET_S)
+                self._await(peer, lambda: peer.took_all() or bool(peer.seen), QUIET_S)
 
     def _await(self, peer: LivePeer, condition: Callable[[], bool], seconds: float) -> bool:
         """Whether *condition* comes true within *seconds*, while *peer* takes what arrives and the server goes on."""
@@ -164,7 +135,7 @@ class RealTimeNetwork(LoopbackNetwork):
             left = end - time.monotonic()
             if left <= 0 or self._over.is_set() or RUN.stopped:
                 return condition()
-            peer.wait(min(left, _SLICE_S))
+            peer.wait(min(left, SLICE_S))
         return True
 
     def _await_end(self, peer: LivePeer) -> None:
@@ -174,64 +145,23 @@ class RealTimeNetwork(LoopbackNetwork):
         while not (peer.knows_the_end() or self._over.is_set() or RUN.stopped):
             now = time.monotonic()
             stuck_since = (stuck_since or now) if peer.stuck() else None
-            if (stuck_since is not None and now - stuck_since > _QUIET_S) or now - began > self._limit_s:
+            if (stuck_since is not None and now - stuck_since > QUIET_S) or now - began > self._limit_s:
                 self._stall(busy=(time.process_time() - busy) / (now - began))
                 return
-            peer.wait(_SLICE_S)
-
-    def _shut_down(self, shutdown: Callable[[], None]) -> None:
-        def ask() -> None:
-            with contextlib.suppress(Exception):
-                shutdown()
-
-        if self._over.is_set():
-            return
-        asking = threading.Thread(target=ask, name="handshaker-shutdown", daemon=True)
-        asking.start()
-        began, busy = time.monotonic(), time.process_time()
-        if self._over.wait(self._limit_s):
-            asking.join(_GRACE_S)
-        else:
-            self._stall(busy=(time.process_time() - busy) / (time.monotonic() - began))
+            peer.wait(SLICE_S)
 
     def _stall(self, busy: float = 0.0) -> None:
         """The handler in progress did not end in time: say so, and what all threads were doing."""
         number = max(RUN.connection, 0)
         peer = next((peer for peer in self._live if peer.number == number), None)
-        kind = "network.spinning" if busy > _BUSY_SHARE else "network.stalled"
+        kind = "network.spinning" if busy > BUSY_SHARE else "network.stalled"
         operation = (peer.waits_in if peer else "") or "handle"
         note_stop(kind, number, operation, peer.player.state if peer else "open", payload=stacks())
 
-    def _end(self, thread: threading.Thread) -> None:
-        """End what was stopped: its connections first, then the thread by an exception, at last the process."""
-        if RUN.stopped and not self._over.wait(0):
-            for peer in self._live:
-                peer.ready.set()
-                peer.abort()
-            if not self._over.wait(_GRACE_S):
-                throw(thread)
-            if not self._over.wait(_GRACE_S):
-                RUN.unstoppable()
-        thread.join(_GRACE_S)
-
-
-def throw(thread: threading.Thread) -> None:
-    """End what runs in *thread* by an exception, as soon as it runs Python code again."""
-    if thread.ident is not None:
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(Stopped))
-
-
-def stamped(recorder: Recorder) -> Emit:
-    """A function that writes events of several threads to *recorder*, with the real time of each."""
-    began = time.monotonic()
-    lock = threading.Lock()
-
-    def emit(event: tuple[Any, Any]) -> None:
-        with lock:
-            recorder.moved(time.monotonic() - began)
-            recorder.emit(event)
-
-    return emit
+    def _take_away(self) -> None:
+        for peer in self._live:
+            peer.ready.set()
+            peer.abort()
 
 
 def stacks() -> str:

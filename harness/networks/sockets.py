@@ -18,7 +18,7 @@ from handshaker.harness.networks.bounds import stopped_again
 from handshaker.harness.networks.files import Tally, open_file
 from handshaker.harness.recorder import RUN, injected
 
-__all__ = ["SHUTDOWNS", "PulledSocket", "VirtualTimeout", "name_of"]
+__all__ = ["SHUTDOWNS", "PulledSocket", "VirtualTimeout", "failure", "name_of"]
 
 SHUTDOWNS = {socket.SHUT_RD: "rd", socket.SHUT_WR: "wr", socket.SHUT_RDWR: "rdwr"}
 
@@ -26,6 +26,13 @@ SHUTDOWNS = {socket.SHUT_RD: "rd", socket.SHUT_WR: "wr", socket.SHUT_RDWR: "rdwr
 def name_of(error: OSError) -> str:
     """`ECONNRESET` and the like, or the exception's own name when it carries no number."""
     return errno.errorcode.get(error.errno or 0, type(error).__name__)
+
+
+def failure(operation: str, error: OSError) -> tuple[Any, ...]:
+    """The kind and the fields of the event that tells of a failed *operation*."""
+    if isinstance(error, TimeoutError):
+        return "socket.timeout", operation, injected(error)
+    return "socket.error", operation, name_of(error), injected(error)
 
 
 @functools.cache
@@ -175,10 +182,7 @@ class PulledSocket(socket.socket):
             raise OSError(errno.EBADF, "Bad file descriptor")
 
     def _failed(self, operation: str, error: OSError) -> None:
-        if isinstance(error, TimeoutError):
-            self._say("socket.timeout", operation, injected(error))
-        else:
-            self._say("socket.error", operation, name_of(error), injected(error))
+        self._say(*failure(operation, error))
 
     def _say(self, kind: str, *fields: Any) -> None:
         """Write an event down, unless this socket was kept from an earlier run."""

@@ -80,15 +80,6 @@ class Subject(Echo):
 )
 
 
-@pytest.fixture
-def write(tmp_path):
-    def write(text: str, name: str = "subject.py"):
-        (tmp_path / name).write_text(text)
-        return tmp_path
-
-    return write
-
-
 @pytest.fixture(scope="module")
 def boom(tmp_path_factory):
     folder = tmp_path_factory.mktemp("boom")

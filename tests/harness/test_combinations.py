@@ -30,15 +30,6 @@ class Turns(socketserver.StreamRequestHandler):
 """
 
 
-@pytest.fixture
-def write(tmp_path):
-    def write(text: str, name: str = "subject.py"):
-        (tmp_path / name).write_text(text)
-        return tmp_path
-
-    return write
-
-
 class Ran:
     """A run over combinations, with all that it told."""
 

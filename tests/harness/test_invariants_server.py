@@ -88,6 +88,24 @@ def test_a_failed_accept_is_followed_by_the_same_peer():
     assert verdict("server/accept-errors-survived", Asked(ACCEPT_FAILS)).outcome is Outcome.HOLDS
 
 
+@pytest.mark.parametrize(
+    ("after", "outcome"), [("server.address", Outcome.UNKNOWN), ("server.stopped", Outcome.VIOLATED)]
+)
+def test_a_listener_that_its_owner_closed_fails_for_good(after, outcome):
+    """What a failed accept does to the loop is not judged from where the owner has begun to close the server."""
+    stopped = event("server.stopped", -1, "OSError", lineage=lineage(OSError), injected=False, frame="")
+    broken = inserted(ACCEPT_FAILS, [stopped], after="get_request.raise")
+    closed = inserted(broken, [event("owner.enter", act="close", nth=0)], after=after)
+    assert verdict("server/accept-errors-survived", Asked(closed)).outcome is outcome
+
+
+def test_a_loop_that_its_owner_closed_is_nobody_s_finding():
+    """A loop that ends by an exception after the owner has closed the server is no handler's doing."""
+    closed = inserted(EXITS, [event("owner.enter", act="close", nth=0)], after="server.address")
+    assert verdict("server/next-request-served", Asked(EXITS)).outcome is Outcome.VIOLATED
+    assert verdict("server/next-request-served", Asked(closed)).outcome is Outcome.UNKNOWN
+
+
 def test_a_server_that_closes_badly_reports_that_too():
     """When shutdown_request() itself raises, CPython reports it and shuts down again; neither is too much."""
     fields = {"lineage": lineage(OSError), "injected": False, "frame": ""}

@@ -29,15 +29,6 @@ def saved(folder) -> dict[str, Path]:
             for finding in Corpus(folder).findings()}  # fmt: skip
 
 
-@pytest.fixture
-def write(tmp_path):
-    def write(text: str):
-        (tmp_path / "subject.py").write_text(text)
-        return tmp_path
-
-    return write
-
-
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     """A folder with saved findings of a handler that dies at one word and raises at another."""
