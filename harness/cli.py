@@ -75,7 +75,8 @@ def cli() -> None:
     "--concurrency",
     default="",
     type=click.Choice(["", *CONCURRENCIES, "all"]),
-    help="How the server shares its time. Default: plain, and then a sample of what the server is written as.",
+    help="How the server shares its time. Default: plain; and if the server is written with threads "
+    "or forks, then a sample as it is written, of 15 seconds at most.",
 )
 @click.option("--seed", type=int, default=0, help="Seed of the generated traffic. Default: a new one, printed.")
 @click.option("--max-examples", type=int, default=1_000, show_default=True, help="Generated base cases.")

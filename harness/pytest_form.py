@@ -26,7 +26,8 @@ from handshaker.harness.campaign.traffic import Traffic
 from handshaker.harness.campaign.workbench import Workbench
 from handshaker.harness.case import Case
 from handshaker.harness.contract import Contract
-from handshaker.harness.errors import UsageError, did_you_mean
+from handshaker.harness.declarations import declared_settings, globs
+from handshaker.harness.errors import UsageError
 from handshaker.harness.invariants.base import REGISTRY
 from handshaker.harness.judge import Judge, primary
 from handshaker.harness.settings import Settings
@@ -103,7 +104,7 @@ class _Declared:
 
 def _bench(target: Any, server: Any = None, factory: Any = None, reset: Any = None, **declared: Any) -> Workbench:
     _require_object(target)
-    settings = _settings(_text_of(target), declared, _OF_CASES)
+    settings = declared_settings(_text_of(target), declared, _OF_CASES)
     if settings.concurrency == "all":
         raise UsageError(
             "concurrency='all': a Case is played under one kind of server; name plain, threading or forking"
@@ -126,23 +127,6 @@ def _require_object(target: Any) -> None:
         raise UsageError(f"{target!r} is a name; import the handler and give the class or callable itself")
 
 
-def _settings(text: str, declared: dict[str, Any], allowed: frozenset[str]) -> Settings:
-    for name, value in declared.items():
-        if name not in allowed:
-            raise UsageError(f"{name}={value!r}: there is no such declaration; {did_you_mean(name, allowed)}")
-    exceptions = tuple(map(_name_of, declared.pop("allowed_exceptions", ())))
-    globs = {name: _globs(name, value) for name, value in declared.items() if name.endswith("invariants")}
-    offered = declared.get("implementation", "")
-    named = {"implementation": offered if isinstance(offered, str) else getattr(offered, "__name__", repr(offered))}
-    return Settings(target=text, allowed_exceptions=exceptions, **{**declared, **globs, **named})
-
-
-def _globs(name: str, value: Any) -> tuple[str, ...]:
-    if isinstance(value, str):
-        raise UsageError(f"{name}={value!r}: expected several globs; write {name}=[{value!r}]")
-    return tuple(value)
-
-
 def _callable(reset: Any) -> Any:
     if reset is not None and not callable(reset):
         raise UsageError(f"reset={reset!r} cannot be called; give a function without arguments that clears state")
@@ -152,14 +136,6 @@ def _callable(reset: Any) -> Any:
 def _text_of(target: Any) -> str:
     owner = target if hasattr(target, "__qualname__") else type(target)
     return f"{owner.__module__}:{owner.__qualname__}"
-
-
-def _name_of(exception: Any) -> str:
-    if isinstance(exception, str):
-        return exception.replace(":", ".")
-    if isinstance(exception, type) and issubclass(exception, BaseException):
-        return f"{exception.__module__}.{exception.__qualname__}"
-    raise UsageError(f"allowed_exceptions: {exception!r} is not an exception class, nor its name as 'module:Class'")
 
 
 def cases(target: Any, *, messages: Any = None, server: Any = None, factory: Any = None, **declared: Any) -> Any:
@@ -224,7 +200,7 @@ def assert_holds(trace: Trace, invariants: tuple[str, ...] = ("*",), exclude: tu
         raise UsageError("assert_holds: expected a Trace that handshaker.play returned")
     settings: Settings = trace.bench.settings
     chosen = invariants if invariants != ("*",) else settings.invariants
-    judge = _judge(trace.bench.contract, _globs("invariants", chosen), (*exclude, *settings.exclude_invariants))
+    judge = _judge(trace.bench.contract, globs("invariants", chosen), (*exclude, *settings.exclude_invariants))
     if trace.flat and judge.screen(trace.flat):
         return
     found = primary(judge.verdicts(trace))
@@ -275,7 +251,7 @@ def lifecycle_test(
     _require_strategy(messages)
     named = {"messages": f"{_BY_NAME}.messages"} if messages is not None else {}
     named |= {"reset": f"{_BY_NAME}.reset"} if _callable(reset) is not None else {}
-    settings = _settings(_text_of(target), {"seed": 1, **declared, **named}, _OF_CAMPAIGNS)
+    settings = declared_settings(_text_of(target), {"seed": 1, **declared, **named}, _OF_CAMPAIGNS)
     _adapter(target, settings, server, factory)
     caller = sys._getframe(1).f_globals
     where = {"test_module": caller.get("__file__", ""), "test_module_name": caller.get("__name__", "")}

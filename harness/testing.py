@@ -26,7 +26,7 @@ from handshaker.harness.conformance.transport import (
     transport_named,
     why_no_transport,
 )
-from handshaker.harness.errors import UsageError
+from handshaker.harness.errors import HandshakerError, UsageError
 from handshaker.harness.transports import Transport
 from handshaker.harness.verdict import Outcome
 
@@ -62,10 +62,23 @@ def check_target(
         __tracebackhide__ = True
         if isinstance(item, Item):
             _conduct(suite, item)
-        elif problem := suite.gone(item[1]) if item[1] else suite.nothing_judged():
-            pytest.fail(problem, pytrace=False)
+        else:
+            _close(suite, item[1])
 
     return test
+
+
+def _close(suite: Suite, deviation: str) -> None:
+    """What is asked of the run as a whole; an implementation that cannot be made fails once, here."""
+    __tracebackhide__ = True
+    if suite.unusable is not None and deviation:
+        pytest.skip(suite.no_implementation)
+    if isinstance(suite.unusable, HandshakerError):
+        pytest.fail(str(suite.unusable), pytrace=False)
+    if suite.unusable is not None:
+        raise suite.unusable
+    if problem := suite.gone(deviation) if deviation else suite.nothing_judged():
+        pytest.fail(problem, pytrace=False)
 
 
 def _conduct(suite: Suite, item: Item) -> None:

@@ -51,6 +51,8 @@ def parse(text: str) -> TargetSpec:
     attributes = tuple(dotted.split(".")) if dotted else ()
     if place.endswith(":"):
         raise UsageError(f"{text!r}: write one colon, as in {place.rstrip(':')}:{dotted}")
+    if not text.strip():
+        raise UsageError(f"{text!r} is no target; {_FORMS}")
     if not place or not all(name.isidentifier() for name in attributes):
         raise UsageError(f"{text!r} names nothing that can be imported; {_FORMS}")
     if place.endswith(".py") or "/" in place or os.sep in place:

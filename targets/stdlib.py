@@ -80,7 +80,7 @@ def load_target(
         return load(parse(wanted), root) if wanted else None
 
     return StdlibTarget(
-        named(ALIASES.get(text, text)),
+        load(parse(ALIASES.get(text, text)), root),
         text=text,
         server=named(server),
         factory=named(factory),

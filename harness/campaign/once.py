@@ -15,7 +15,7 @@ from handshaker.harness.campaign.findings import finding_of, ready
 from handshaker.harness.campaign.saved import settings_of, sighting_of
 from handshaker.harness.campaign.sighting import Sighting
 from handshaker.harness.campaign.workers import TASKS, needs_kernel, start_worker
-from handshaker.harness.case import Case, Script, Step
+from handshaker.harness.case import Case, Fault, Script, Step
 from handshaker.harness.corpus import Corpus
 from handshaker.harness.errors import TargetError, UsageError
 from handshaker.harness.options import act, duration, escaped_bytes, fault
@@ -27,9 +27,16 @@ from handshaker.harness.verdict import Finding
 from handshaker.reports.failure import failure_text
 from handshaker.reports.timeline import timeline_text
 
-__all__ = ["Steps", "play_once", "replay_finding"]
+__all__ = ["Steps", "play_once", "replay_finding", "unstruck"]
 
 _Echo = Callable[[str], object]
+
+_NEEDS: Final = {
+    ("server_bind", "server_activate", "service_actions"): "it is reached where the owner acts, as in --act serve",
+    ("thread.start",): "it is reached with --concurrency threading",
+    ("fork",): "it is reached with --concurrency forking",
+    ("deliver",): "it is reached with a datagram transport, such as --transport udp",
+}
 
 
 class Steps:
@@ -97,12 +104,26 @@ def play_once(settings: Settings, case: Case, echo: _Echo, *, again: str) -> int
     trace = codec.decode(Trace, found["trace"], where="a worker's message") if "trace" in found else None
     if trace is not None:
         echo(timeline_text(trace))
+        for fault in unstruck(case, trace):
+            echo(_never_struck(fault))
     elif result.status in ("died", "hung"):
         sightings = [fatal(result, case)]
     findings = [finding_of(sighting, settings, replay=again) for sighting in sightings]
     for finding in findings:
         echo(failure_text(ready(finding, trace, None, saved="", known=False)))
     return 1 if any(settings.fails(finding.level) for finding in findings) else 0
+
+
+def unstruck(case: Case, trace: Trace) -> list[Fault]:
+    """The Faults of *case* that did nothing in *trace*, as their point was not reached so often."""
+    struck = {(event["point"], event["nth"], event["effect"]) for event in trace.of("network.fault")}
+    return [fault for fault in case.faults if (fault.point, fault.nth, fault.effect) not in struck]
+
+
+def _never_struck(fault: Fault) -> str:
+    often = "" if fault.nth == 1 else f" {fault.nth} times"
+    needs = next((f"; {needs}" for points, needs in _NEEDS.items() if fault.point in points), "")
+    return f"note: the fault {fault} never struck: {fault.point} was not reached{often} in this case{needs}"
 
 
 def _judged(worker: Supervisor, settings: Settings, case: Case) -> tuple[TaskResult, dict[str, Any]]:

@@ -6,6 +6,7 @@ be spread over several processes and run in any order.
 
 from __future__ import annotations
 
+import functools
 import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -73,10 +74,26 @@ class Suite:
 
     @property
     def player(self) -> Player:
-        """What plays on the implementation under test."""
-        if self._player is None:
-            self._player = Player(implementation(self._make()))
+        """What plays on the implementation under test. Raises what making it raises."""
+        if self.unusable is not None:
+            raise self.unusable
+        assert self._player is not None
         return self._player
+
+    @functools.cached_property
+    def unusable(self) -> Exception | None:
+        """Why there is nothing to play on: what making the implementation raises."""
+        try:
+            self._player = Player(implementation(self._make()))
+        except Exception as error:
+            return error
+        return None
+
+    @property
+    def no_implementation(self) -> str:
+        """Why everything is skipped; nothing when something can be played."""
+        error = self.unusable
+        return "" if error is None else f"there is no implementation to test: {type(error).__name__}: {error}"
 
     def declared(self, item: Item) -> str:
         """Why *item* may be violated; nothing when it may not."""
@@ -84,7 +101,7 @@ class Suite:
 
     def why_not(self, item: Item) -> str:
         """Why *item* cannot be played here; nothing when it can."""
-        return why_not(item, self.player.made)
+        return self.no_implementation or why_not(item, self.player.made)
 
     def result(self, item: Item) -> Result:
         """What *item* comes to."""

@@ -57,6 +57,7 @@ BAD = {
     "factory that is not there": (["echo.py", "--factory", "echo:Ecko"], ["'Ecko'", "'Echo'"]),
     "server and factory": (["echo.py", "--server", "x:y", "--factory", "x:y"], ["exclude each other"]),
     "unknown network": (["echo.py", "--network", "cloud"], ["'cloud'", "'memory'"]),
+    "empty name": ([""], ["'' is no target", "path/to/file.py:name"]),
     "unknown transport": (["echo.py", "--transport", "upd"], ["'upd'", "'unix-dgram'"]),
     "transport that the handler cannot speak": (
         ["echo.py", "--transport", "udp"], ["stream handler", "udp", "allowed transports are tcp, tcp6, unix"],

@@ -132,6 +132,22 @@ def test_play_says_what_the_case_violates(folder, word, slug):
     assert f"handshaker play dies.py:Subject --send '{word}\\n' --half-close" in answer.out
 
 
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("recv=short@9", "note: the fault recv #9: short never struck: recv was not reached 9 times in this case"),
+        ("server_bind=OSError", "server_bind was not reached in this case; it is reached where the owner acts"),
+        ("fork=OSError", "fork was not reached in this case; it is reached with --concurrency forking"),
+    ],
+)
+def test_play_says_that_a_fault_never_struck(folder, fault, said):
+    """A fault whose point is never reached, or not so often, did nothing: that is told, with what it would need."""
+    answer = handshaker(folder, "play", "echo.py", "--send", "one\\n", "--fault", fault, "--fault", "recv=short@1")
+    assert answer.code == 0, answer.out
+    assert said in answer.out
+    assert answer.out.count("never struck") == 1
+
+
 def test_play_moves_to_loopback_when_it_must(folder):
     """A handler that needs a kernel object is played on loopback without being asked."""
     answer = handshaker(folder, "play", "kernel.py:Subject", "--send", "hi\\n", "--half-close")

@@ -112,6 +112,8 @@ def test_a_finding_that_only_its_replay_shows_is_still_failing(write):
     again = conduct(folder, phases=("regressions", "confirm"), max_examples=0)
     assert again.slugs == ["handler/no-uncaught-exception"]
     assert again.code == 1
+    counted = {slug: violated for slug, _, violated, *_ in again.finished.verdicts}
+    assert counted["handler/no-uncaught-exception"] == 1
 
 
 def test_a_run_without_the_regressions_leaves_saved_findings_alone(write):

@@ -54,6 +54,12 @@ test_wrong = check_target(wrong, **OPTIONS)
 test_declared = check_target(wrong, deviations={ACCEPTING: "we stop when we cannot accept"}, **OPTIONS)
 test_outdated = check_target(lambda: socketserver, deviations={ACCEPTING: "no longer true"}, **OPTIONS)
 test_skipped = check_target(bare, **OPTIONS)
+test_other = check_target(lambda: types, deviations={ACCEPTING: "never judged"}, **OPTIONS)
+
+def unfinished():
+    raise NotImplementedError("my_socketserver")
+
+test_unfinished = check_target(unfinished, **OPTIONS)
 """
 
 
@@ -98,6 +104,14 @@ def test_an_all_skipped_run_fails(outcomes):
     """When nothing can be played, the closing item fails: nothing tested is not green."""
     assert f"test_skipped[{ITEM}]" not in outcomes
     assert outcomes["test_skipped[closing[something-was-judged]]"] == "FAILED"
+
+
+@pytest.mark.parametrize("test", ["test_other", "test_unfinished"])
+def test_an_implementation_that_cannot_be_made_fails_once(outcomes, test):
+    """What is no implementation, or cannot be made, is one failure and not one for each item."""
+    assert {name: outcome for name, outcome in outcomes.items() if name.startswith(f"{test}[")} == {
+        f"{test}[closing[something-was-judged]]": "FAILED"
+    }
 
 
 def test_both_names_mean_the_same():
