@@ -23,7 +23,7 @@ from handshaker.harness.config import read_config
 from handshaker.harness.errors import TargetError, UsageError
 from handshaker.harness.options import duration, escaped_bytes, plain_target
 from handshaker.harness.settings import FAIL_ON, NETWORKS, PHASES, Settings
-from handshaker.harness.transports import CONCURRENCIES, TRANSPORTS
+from handshaker.harness.transports import CONCURRENCIES, FORMS, TRANSPORTS
 from handshaker.reports.base import open_reports
 
 __all__ = ["cli", "explain", "list_", "main", "play", "replay", "run"]
@@ -184,6 +184,13 @@ class _OrderedSteps(click.Command):
 @click.option("--stop-reading", count=True, help="Stop taking reply bytes.")
 @click.option("--resume-reading", count=True, help="Take reply bytes again.")
 @click.option("--peer", count=True, help="The following steps belong to the next peer.")
+@click.option("--accepted", count=True, help="The steps of this peer up to here are played before it is accepted.")
+@click.option(
+    "--address",
+    multiple=True,
+    type=click.Choice(list(filter(None, FORMS))),
+    help="This peer has no address, or an abstract one (Unix datagrams).",
+)
 @click.option("--fault", "faults", multiple=True, help="Inject POINT=EFFECT[@NTH]; see `handshaker list faults`.")
 @click.option(
     "--act", "acts", multiple=True, help="What the server's owner does, in order; see `handshaker list acts`."

@@ -52,6 +52,8 @@ class Steps:
         "stop_reading",
         "resume_reading",
         "peer",
+        "accepted",
+        "address",
     )
 
     def __init__(self, typed: list[tuple[str, Any]], faults: tuple[str, ...], acts: tuple[str, ...] = ()) -> None:
@@ -61,17 +63,25 @@ class Steps:
 
     def case(self) -> Case:
         """The Case that the options describe; no step at all is one peer that connects and half-closes."""
-        scripts: list[list[Step]] = []
+        scripts: list[Script] = []
         for name, value in self._typed or [("half_close", True)]:
             if name == "peer" or not scripts:
-                scripts.append([])
+                scripts.append(Script())
             if name != "peer":
-                scripts[-1].append(_step(name, value))
-        made = tuple(Script(tuple(steps)) for steps in scripts)
+                scripts[-1] = _grown(scripts[-1], name, value)
         try:
-            return Case(made, tuple(map(fault, self._faults)), owner=tuple(map(act, self._acts)))
+            return Case(tuple(scripts), tuple(map(fault, self._faults)), owner=tuple(map(act, self._acts)))
         except ValueError as error:
             raise UsageError(f"--act: {error}") from None
+
+
+def _grown(script: Script, name: str, value: Any) -> Script:
+    """*script* with what one more option says of its peer."""
+    if name == "accepted":
+        return replace(script, early=len(script.steps))
+    if name == "address":
+        return replace(script, form=value)
+    return replace(script, steps=(*script.steps, _step(name, value)))
 
 
 def _step(name: str, value: Any) -> Step:
@@ -103,6 +113,7 @@ def play_once(settings: Settings, case: Case, echo: _Echo, *, again: str) -> int
     sightings = [codec.decode(Sighting, value, where="a worker's message") for value in found.get("sightings", ())]
     trace = codec.decode(Trace, found["trace"], where="a worker's message") if "trace" in found else None
     if trace is not None:
+        _require_form(case, trace.header.transport)
         echo(timeline_text(trace))
         for fault in unstruck(case, trace):
             echo(_never_struck(fault))
@@ -112,6 +123,15 @@ def play_once(settings: Settings, case: Case, echo: _Echo, *, again: str) -> int
     for finding in findings:
         echo(failure_text(ready(finding, trace, None, saved="", known=False)))
     return 1 if any(settings.fails(finding.level) for finding in findings) else 0
+
+
+def _require_form(case: Case, transport: str) -> None:
+    form = next((script.form for script in case.scripts if script.form), "")
+    if form and transport != "unix-dgram":
+        raise UsageError(
+            f"--address {form}: only peers of Unix datagrams can be {form}, and this target was served over "
+            f"{transport}; write --transport unix-dgram, or leave --address away"
+        )
 
 
 def unstruck(case: Case, trace: Trace) -> list[Fault]:

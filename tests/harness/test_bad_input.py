@@ -121,6 +121,7 @@ def test_bad_input_gets_one_clear_message(folder, arguments, said):
         (["play", "echo.py", "--fault", "recv"], ["'recv'", "POINT=EFFECT"]),
         (["play", "echo.py", "--fault", "recv=shrt"], ["'shrt'", "did you mean 'short'?"]),
         (["play", "echo.py", "--fault", "rcv=short"], ["'rcv'", "did you mean 'recv'?"]),
+        (["play", "echo.py", "--address", "unbound"], ["--address unbound", "over tcp", "--transport unix-dgram"]),
         (["play", "echo.py", "--pause", "long"], ["--pause", "'long'"]),
         (["play", "attribute.py:Subject", "--send", "x\\n"], ["self.server.greeting", "def make_server():"]),
         (["explain", "lifecycle/finish"], ["'lifecycle/finish'", "did you mean 'lifecycle/finish-"]),

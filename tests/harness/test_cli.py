@@ -23,12 +23,21 @@ from tests.harness.test_campaign import DIES_ON_WORD
 
 KERNEL = handler("import select", "select.select([self.connection], [], [], 0.2)", "self.wfile.write(line)")
 
+DATAGRAMS = """
+import socketserver
+
+class Subject(socketserver.DatagramRequestHandler):
+    def handle(self):
+        self.wfile.write(self.rfile.read())
+"""
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cli")
     for name, text in {"echo.py": ECHO, "boom.py": BOOM, "dies.py": DIES_ON_WORD, "kernel.py": KERNEL}.items():
         (folder / name).write_text(text)
+    (folder / "datagrams.py").write_text(DATAGRAMS)
     return folder
 
 
@@ -109,6 +118,9 @@ def test_steps_are_played_as_they_were_typed():
         (Script((Step("stop-reading"), Step("expect", size=5, seconds=1.0), Step("resume-reading"))),),
         (Fault("recv", "short", 2),),
     )
+    assert typed(("send", "a"), ("reset", True), ("accepted", True), ("peer", True), ("address", "unbound")) == Case(
+        (Script((Step("send", b"a"), Step("reset")), early=2), Script(form="unbound"))
+    )
     assert typed() == Case((Script((Step("half-close"),)),))
 
 
@@ -146,6 +158,21 @@ def test_play_says_that_a_fault_never_struck(folder, fault, said):
     assert answer.code == 0, answer.out
     assert said in answer.out
     assert answer.out.count("never struck") == 1
+
+
+def test_play_shows_peers_without_an_address(folder):
+    """A peer can be typed that has no address, or an abstract one; the handler sees what the kernel gives."""
+    steps = ("--send", "a", "--address", "unbound", "--peer", "--send", "b", "--address", "abstract")
+    answer = handshaker(folder, "play", "datagrams.py", "--transport", "unix-dgram", *steps)
+    assert "request peer 0 none" in answer.out
+    assert "request peer 1 abstract" in answer.out
+
+
+def test_play_shows_steps_before_the_accept(folder):
+    """What a peer does before it is accepted is played before the server takes it."""
+    answer = handshaker(folder, "play", "echo.py", "--send", "one\\n", "--half-close", "--accepted")
+    assert answer.code == 0, answer.out
+    assert answer.out.index("half-close") < answer.out.index("accepted family")
 
 
 def test_play_moves_to_loopback_when_it_must(folder):
