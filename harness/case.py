@@ -32,6 +32,7 @@ ACTS: Final = {
     "play": "let `peer` connect and play its Script, and wait until its connection is over",
     "begin": "let `peer` connect and play its Script, and do not wait for what the server does",
     "shutdown": "call shutdown(), from another thread than the serving one",
+    "stop": "call shutdown() as well, and go on as soon as it waits for the loop to end",
     "close": "call server_close()",
     "enter": "enter the server's context manager",
     "exit": "leave the server's context manager",

@@ -90,6 +90,7 @@ SCENARIOS: Final = (
         _does("serve", "play 0", "shutdown", "serve", "play 1", "shutdown", "close"),
     ),
     Scenario("a peer comes after shutdown", _LOOP, _does("serve", "shutdown", "begin 0", "close")),
+    Scenario("a peer comes while shutdown() waits", _LOOP, _does("serve", "stop", "begin 0", "shutdown", "close")),
     Scenario("closed while serving", (*_LOOP, *_CLOSE), _does("serve", "play 0", "close", "shutdown")),
     Scenario("in a with statement", (*_WITH, *_CLOSE), _does("enter", "serve", "play 0", "shutdown", "exit")),
     Scenario("the with statement is left while serving", _WITH, _does("enter", "serve", "play 0", "exit", "shutdown")),
@@ -134,6 +135,7 @@ def owner_cases(overrides: Collection[str], peer: Script, transport: str, concur
 
 
 _HEADS: Final = ((), *(_does("serve"),) * 4, _does("enter"), _does("enter", "serve"))
+# Not `stop`: a loop that may be stopped so polls seldom, and every Case with it takes half a second.
 _DRAWN: Final = (
     "play", "play", "play", "shutdown", "shutdown", "close", "close", "begin", "handle", "handle", "exit", "serve",
 )  # fmt: skip

@@ -37,6 +37,7 @@ from handshaker.targets.watching import OURS, WATCH
 __all__ = ["ApartDatagramHost", "ApartHost"]
 
 _GRACE_S: Final = 0.1
+_SLICE_S: Final = 0.001
 _PER_CONNECTION: Final = 1_000
 _OUR_CLASSES: Final = (TracedBeside, TracedOwner, TracedServer)
 
@@ -72,7 +73,7 @@ class ApartHost(Host):
         RUN.witness = testify(door) if RUN.witness is not None else None
         WATCH.born = door.send
         del ALIVE[:]
-        resident = _Resident(door, inside)
+        resident = _Resident(door, inside, patient=any(act.action == "stop" for act in network.case.owner))
         try:
             resident.server = self.new_server(inside)
         except BaseException as error:
@@ -98,9 +99,10 @@ class ApartDatagramHost(ApartHost, DatagramHost):
 class _Resident:
     """The server in its house, and its owner, who does what the door says."""
 
-    def __init__(self, door: Any, inside: Any) -> None:
+    def __init__(self, door: Any, inside: Any, *, patient: bool) -> None:
         self._door = door
         self._inside = inside
+        self._patient = patient
         self._descriptors = set(_open_descriptors())
         self._threads = set(threading.enumerate())
         self._state: Any = None
@@ -157,6 +159,8 @@ class _Resident:
             self._handle(seconds)
         elif action == "shutdown":
             server.shutdown()
+        elif action == "stop":
+            return _begin_shutdown(server)
         elif action == "enter":
             server.__enter__()
         elif action == "exit":
@@ -172,7 +176,7 @@ class _Resident:
         HERE.number = 0
         WATCH.entered = functools.partial(self._door.send, "serving", nth)
         WATCH.entered_early = nth < 0  # an owner may close the listener next, which must find the loop at its wait
-        loop = Loop(self.server)
+        loop = Loop(self.server, patient=self._patient)
         try:
             loop.run()
         finally:
@@ -260,6 +264,34 @@ class _Resident:
             return
         for what, detail in self._state.changes().items():
             RUN.emit((("probe.process-state", -1, what), detail))
+
+
+def _begin_shutdown(server: Any) -> tuple[tuple[Any, ...], str] | None:
+    """Call shutdown() in a thread of its own, until it has returned or waits; gives what it has raised until then."""
+    failures: list[tuple[tuple[Any, ...], str]] = []
+
+    def ask() -> None:
+        try:
+            server.shutdown()
+        except BaseException as exception:
+            failures.append(raised(exception))
+
+    asking = threading.Thread(target=ask, name=f"{OURS}shutdown", daemon=False)
+    asking.start()
+    while asking.is_alive() and not _waits_in_shutdown(asking):
+        asking.join(_SLICE_S)
+    return failures[0] if failures else None
+
+
+def _waits_in_shutdown(thread: threading.Thread) -> bool:
+    """Whether *thread* waits for an event inside the shutdown() of the base class, which has set its flag by then."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    if frame is None or (frame.f_code.co_filename, frame.f_code.co_name) != (threading.__file__, "wait"):
+        return False
+    asks = {vars(base)["shutdown"].__code__ for base in bases("BaseServer") if "shutdown" in vars(base)}
+    while frame is not None and frame.f_code not in asks:
+        frame = frame.f_back
+    return frame is not None
 
 
 def _can_be_alone(server: Any) -> bool:

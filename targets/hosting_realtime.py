@@ -31,10 +31,14 @@ class RealTimeHost(Host):
 
 
 class Loop:
-    """The server's own loop. One that swallows what a request raises, and returns, has been stopped all the same."""
+    """The server's own loop. One that swallows what a request raises, and returns, has been stopped all the same.
 
-    def __init__(self, server: Any) -> None:
+    A *patient* one polls as seldom as it does by default, so that it is seen what wakes it.
+    """
+
+    def __init__(self, server: Any, *, patient: bool = False) -> None:
         self._server = server
+        self._patient = patient
         self._raised: tuple[tuple[Any, ...], str] | None = None
         self.failure: tuple[tuple[Any, ...], str] | None = None
         """What has ended the loop, if that was an exception: the fields and the message of a raise-event."""
@@ -47,7 +51,7 @@ class Loop:
         for name in turns:
             setattr(server, name, self._watched(getattr(server, name)))
         try:
-            serve(poll_interval=_POLL_S) if _accepts_poll_interval(serve) else serve()
+            serve() if self._patient or not _accepts_poll_interval(serve) else serve(poll_interval=_POLL_S)
         except BaseException as exception:
             if RUN.stopped:
                 raise

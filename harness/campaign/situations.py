@@ -83,7 +83,7 @@ def _of_owner(case: Case) -> Iterator[str]:
 
 _OWNER: Final = {
     "serve": "serve_forever() by its owner", "shutdown": "shutdown() by its owner", "handle": "handle_request()",
-    "exit": "with statement",
+    "exit": "with statement", "stop": "peer while shutdown() waits",
 }  # fmt: skip
 _OWNER_FAULTS: Final = {
     "server_bind": "bind fails", "server_activate": "listen fails", "service_actions": "service_actions() raises",

@@ -18,7 +18,9 @@ _JUDGED: Final = {
     "server/shutdown-returns": (
         "a whole life", "shut down while nobody comes", "shut down twice", "served again after shutdown",
     ),
-    "server/nothing-after-shutdown": ("a peer comes after shutdown", "shut down while nobody comes"),
+    "server/nothing-after-shutdown": (
+        "a peer comes after shutdown", "a peer comes while shutdown() waits", "shut down while nobody comes",
+    ),
     "server/close-is-idempotent": ("a whole life", "closed twice", "closed twice after serving"),
     "server/service-actions": ("a whole life", "service_actions() raises"),
     "server/context-manager": (

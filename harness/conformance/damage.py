@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from handshaker.harness.trace import Event, Trace
 
-__all__ = ["doubled", "place_of", "renumbered", "swapped", "without"]
+__all__ = ["doubled", "in_order", "place_of", "renumbered", "swapped", "without"]
 
 
 def renumbered(trace: Trace, events: Iterable[Event]) -> Trace:
@@ -20,6 +20,12 @@ def place_of(trace: Trace, kind: str, nth: int = 0) -> int:
     places = [index for index, each in enumerate(trace.events) if each.kind == kind]
     assert len(places) > nth, f"only {len(places)} {kind} in the trace"
     return places[nth]
+
+
+def in_order(trace: Trace, first: str, second: str) -> bool:
+    """Whether an event *second* comes somewhere after the first event *first*, so that they can be swapped."""
+    kinds = [each.kind for each in trace.events]
+    return first in kinds and second in kinds[kinds.index(first) :]
 
 
 def without(trace: Trace, kind: str, nth: int = 0) -> Trace:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from handshaker.harness.conformance.damage import doubled, swapped, without
+from handshaker.harness.conformance.damage import doubled, in_order, swapped, without
 from handshaker.harness.contract import Contract
 from handshaker.harness.errors import UsageError
 from handshaker.harness.invariants.base import REGISTRY, Family, by_slug
@@ -97,7 +97,7 @@ def mutants(slug: str, trace: Trace) -> Iterator[tuple[str, Trace]]:
         yield f"without {kind}", without(trace, kind)
         yield f"two {kind}", doubled(trace, kind)
     for one, two in row.orders:
-        if {one, two} <= present:
+        if in_order(trace, one, two):
             yield f"{one} after {two}", swapped(trace, one, two)
 
 

@@ -176,8 +176,8 @@ def _busy(trace: Trace, contract: Contract, end: Event) -> str:
     "server/nothing-after-shutdown",
     "LC-047",
     "nothing is handled after shutdown()",
-    requirement="When shutdown() has returned the loop is over: it takes no request any more, also not one whose peer "
-    "is waiting to be accepted.",
+    requirement="A peer that connects after shutdown() was called is not handled; when shutdown() has returned the "
+    "loop is over, and takes no request any more, also not one whose peer is waiting to be accepted.",
     source="Lib/socketserver.py, BaseServer.serve_forever: the flag is looked at before a request is taken; bpo-35017",
     reach=Reach.TIMING,
     orders=(("get_request.enter", "owner.leave"),),
@@ -187,9 +187,21 @@ def _busy(trace: Trace, contract: Contract, end: Event) -> str:
 def _nothing_after_shutdown(trace: Trace, _contract: Contract) -> Answer:
     serving = loops(trace)
     over = [span.end for span in acts(trace, "shutdown") if span.returned and len(running(serving, span.begin)) == 1]
-    if not over:
+    asked = [span.end for span in acts(trace, "stop") if span.returned and len(running(serving, span.begin)) == 1]
+    if not (over or asked):
         return NotApplicable("shutdown() did not end a loop")
-    return [violation for end in over if end is not None for violation in _taken_after(trace, end)]
+    late = [violation for end in over if end is not None for violation in _taken_after(trace, end)]
+    return late + [violation for end in asked if end is not None for violation in _let_in_after(trace, end)]
+
+
+def _let_in_after(trace: Trace, asked: Event) -> Iterator[Violation]:
+    again = next((act.begin for act in acts(trace, "serve", "handle") if act.begin.seq > asked.seq), None)
+    for connect in (event for event in trace.of("peer.connect") if event.seq > asked.seq):
+        served = trace.of("process_request.enter", connection=connect.connection)
+        for event in served[:1]:
+            if again is None or event.seq < again.seq:
+                expected = "shutdown() was called before this peer connected, so the peer is not handled"
+                yield shown(expected, "process_request() was called", asked, connect, event, damage="let in")
 
 
 def _taken_after(trace: Trace, end: Event) -> Iterator[Violation]:

@@ -130,13 +130,18 @@ IN_ITSELF = [
     event("network.stalled", 0, operation="shutdown", after="itself"),
 ]
 LOOP = [*begins("serve", 0), event("serve_forever.enter"), *over("serve", 0), *ACTIONS]
+CAME = [pair for pair in peer(0) if pair[0][0] == "peer.connect"]
 BUSY = [pair for pair in peer(0) if pair[0][0] in ("get_request.enter", "get_request.leave", "process_request.enter")]
 
 GOOD = {
     "resources/failed-bind-closes": {"bind fails": Asked(CANNOT_BIND), "listen fails": Asked(CANNOT_LISTEN)},
     "server/handle-request-bounded": {"nobody comes": Asked(TIMED_OUT), "one request": Asked(TOOK_ONE)},
     "server/shutdown-returns": {"from another thread": Asked(LIFE)},
-    "server/nothing-after-shutdown": {"the loop is over": Asked(LIFE)},
+    "server/nothing-after-shutdown": {
+        "the loop is over": Asked(LIFE),
+        "a peer came too late": Asked(apart(BUILT, LOOP, does("stop", 1), does("begin", 2, CAME)), spare=True),
+        "a peer came before": Asked(apart(BUILT, LOOP, CAME, does("stop", 1), BUSY), spare=True),
+    },
     "server/close-is-idempotent": {"twice": Asked(TWICE), "after shutdown": Asked(LIFE), "by leaving": Asked(WITH)},
     "server/listener-open-while-serving": {
         "after shutdown": Asked(LIFE),
@@ -198,6 +203,7 @@ BAD = {
     },
     "server/nothing-after-shutdown": {
         "one more": Asked(apart(BUILT, LOOP, does("shutdown", 1), does("begin", 2), turn(0))),
+        "let in while it waits": Asked(apart(BUILT, LOOP, does("stop", 1), does("begin", 2), turn(0))),
     },
     "server/close-is-idempotent": {
         "the second call raises": Asked(
@@ -260,6 +266,7 @@ DOUBT = {
     },
     "server/nothing-after-shutdown": {
         "it has not returned": Asked(apart(BUILT, LOOP, stuck("shutdown", 1), turn(0))),
+        "nobody knows whether it waits": Asked(apart(BUILT, LOOP, stuck("stop", 1), turn(0))),
     },
     "server/close-is-idempotent": {
         "not closed": Asked(TIMED_OUT),

@@ -254,6 +254,10 @@ WRONGS: Final = (
         "    self.__is_shut_down.set()", "    self.__is_shut_down.set()\n            self.handle_request()",
     ),
     Wrong(
+        "server/nothing-after-shutdown", "the loop forgets to look at the flag when it wakes", "BaseServer",
+        "                    if self.__shutdown_request:\n                        break", "                    pass",
+    ),
+    Wrong(
         "server/close-is-idempotent", "the socket is forgotten", "TCPServer",
         "self.socket.close()", "self.socket.close(); self.socket = None",
     ),
