@@ -23,7 +23,7 @@ _REACHES: Final = {
     Reach.PEER: "any peer can do this with bytes",
     Reach.TIMING: "a peer can do this with timing, reset or silence",
     Reach.INJECTED: "only an injected fault makes it happen",
-    Reach.MISUSE: "the handler does this whatever the peer sends",
+    Reach.MISUSE: "the code does this itself, no hostile peer is needed",
 }
 
 _INDENT: Final = 2
