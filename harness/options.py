@@ -59,7 +59,7 @@ def plain_target(text: str) -> str:
 
 
 def act(text: str) -> Act:
-    """An Act from its name: `serve`, `play:PEER`, `begin:PEER`, `handle`, `handle:DURATION`, `shutdown`, `close`.
+    """An Act from its name, out of `case.ACTS`: `play:PEER` and `begin:PEER` name a peer, `handle` may name a duration.
 
     `play(PEER)`, as a Case is shown, is understood as well.
     """
