@@ -18,7 +18,7 @@ from handshaker.strategies.boundary import boundary_cases
 from handshaker.strategies.datagrams import draw_datagrams
 from handshaker.strategies.drawing import Choice, FastSource, HypothesisSource, PooledMessage, Source
 from handshaker.strategies.family import family
-from handshaker.strategies.faults import draw_fault
+from handshaker.strategies.faults import draw_fault, owners_faults
 from handshaker.strategies.owner import draw_owner
 from handshaker.strategies.plan import CONTENTS, ENDINGS, Plan, swarm
 from handshaker.strategies.scripts import draw_script
@@ -27,6 +27,7 @@ __all__ = ["CONTENTS", "ENDINGS", "FastDriver", "Plan", "boundary_cases", "cases
 
 
 _OWNED_ONCE_IN: Final = 16  # a Case with an owner costs as much as a thousand in memory
+_OWNERS_FAULT_ONCE_IN: Final = 4
 _FIRST_STAYS: Final = (False, *(True,) * 7)
 
 
@@ -43,6 +44,8 @@ def draw_case(source: Source, plan: Plan) -> Case:
     if plan.faults and source.chance(2, bool(plan.fault_options.likely)):
         faults = source.slots(draw_fault, 2, plan.fault_options)
     owner = draw_owner(source, len(scripts)) if plan.owned and source.chance(_OWNED_ONCE_IN) else ()
+    if owner and source.chance(_OWNERS_FAULT_ONCE_IN):
+        faults = (*faults, draw_fault(source, owners_faults(plan.transport)))
     return Case(tuple(scripts), tuple(faults), plan.transport, plan.concurrency, owner)
 
 

@@ -9,7 +9,7 @@ from handshaker.harness.case import POINTS, Fault
 from handshaker.harness.transports import TRANSPORTS
 from handshaker.strategies.drawing import Options, Source
 
-__all__ = ["ALL_FAULTS", "FaultKind", "draw_fault", "faults_of", "sweep_faults"]
+__all__ = ["ALL_FAULTS", "FaultKind", "draw_fault", "faults_of", "owners_faults", "sweep_faults"]
 
 FaultKind = tuple[str, str]
 
@@ -41,6 +41,24 @@ def faults_of(transport: str) -> tuple[FaultKind, ...]:
 
 _APART: Final = ("server_bind", "server_activate", "service_actions", "thread.start", "fork")
 
+
+_OWNERS: Final[tuple[FaultKind, ...]] = (
+    ("service_actions", "ValueError"),
+    ("server_bind", "OSError"),
+    ("server_activate", "OSError"),
+    ("get_request", "exhausted"),
+)
+
+
+def owners_faults(transport: str) -> Options[FaultKind]:
+    """The kinds of fault that a server meets in the hands of its owner only, over *transport*."""
+    return _OWNERS_BY_KIND[TRANSPORTS[transport].datagram]
+
+
+_OWNERS_BY_KIND: Final = {
+    False: Options(_OWNERS, tuple(range(len(_OWNERS)))),
+    True: Options(_OWNERS[:-1], tuple(range(len(_OWNERS) - 1))),  # a datagram needs no descriptor
+}
 
 ALL_FAULTS: Final[tuple[FaultKind, ...]] = tuple(sweep_faults())
 

@@ -1,5 +1,6 @@
 """One target under several servers: a campaign for each combination of transport and concurrency, simplest first.
 
+Simplest means plain, on whatever transport: what needs no thread is shown without one. Threads come next, then forks.
 What a simpler combination has shown is not told again by a harder one, so a finding names the simplest one that shows
 it. At the end a matrix says what was judged where. A combination that this machine or this handler cannot have is
 skipped, visibly and with the reason; when the only one that was asked for cannot be had, that is an error.
@@ -53,8 +54,9 @@ class Combinations:
     def run(self) -> int:
         """Conduct them all. Raises UsageError or TargetError when nothing could be tested."""
         codes: list[int] = []
-        for transport in self._named():
-            codes += self._over(transport)
+        for combination in self._all():
+            several = len(self._transports) > 1 or bool(self._columns or codes)
+            codes += self._try(combination, several=several)
             if codes[-1:] == [INTERRUPTED]:
                 break
         code = _worst(codes)
@@ -72,22 +74,23 @@ class Combinations:
         alike = [name for name in TRANSPORTS if told and TRANSPORTS[name].datagram == _row(told).datagram]
         yield from (name for name in alike if name != told["transport"])
 
-    def _over(self, transport: str) -> list[int]:
-        """The exit codes of the campaigns over one transport."""
+    def _all(self) -> Iterator[_Combination]:
+        """The combinations; those that come after plain are known when the plain ones have been tried."""
         first = "plain" if self._settings.concurrency in ("", "all") else self._settings.concurrency
-        alone = len(self._transports) == 1 and not self._columns
-        codes = self._try((transport, first), several=not alone)
-        for concurrency in self._more() if codes else ():
-            if codes[-1:] == [INTERRUPTED]:
-                break
-            codes += self._try((self._about["transport"], concurrency), several=True)
-        return codes
+        later: list[tuple[str, tuple[str, ...]]] = []
+        for transport in self._named():
+            before = self._about
+            yield transport, first
+            told = {} if self._about is before else self._about
+            later.append((told.get("transport", transport), self._more(told)))
+        for concurrency in SAMPLES:
+            yield from ((transport, concurrency) for transport, more in later if concurrency in more)
 
-    def _more(self) -> tuple[str, ...]:
+    def _more(self, about: dict[str, Any]) -> tuple[str, ...]:
         """The concurrencies that come after plain: all of them, or the one that the server was written with."""
         if self._settings.concurrency == "all":
             return tuple(name for name in SAMPLES if name != "plain")
-        written: str = self._about["written"]
+        written: str = about.get("written", "plain")
         return (written,) if not self._settings.concurrency and written != "plain" else ()
 
     def _try(self, combination: _Combination, *, several: bool) -> list[int]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from handshaker.harness.case import Case, Fault, Script, Step
+from handshaker.harness.conformance.claims import Claim
 from handshaker.harness.transports import TRANSPORTS
 
 __all__ = ["DATAGRAMS", "LINE", "STREAMS", "Check", "Item", "items_of", "peers", "sends", "struck"]
@@ -43,7 +44,8 @@ class Check:
 
     `probe` is out of `probes.PROBES`, with class attributes `handler`; `server` are attributes and methods of the
     server's class. `relation` says how a second Case is made that the first one is compared with (see `Family`).
-    `known` is what CPython is known to do there, with its number, where it deviates itself.
+    `known` is what CPython is known to do there, with its number, where it deviates itself. `claim` demands more than
+    the rule can: what this probe must show in these Cases, also where the rule does not know.
     """
 
     slug: str
@@ -56,6 +58,7 @@ class Check:
     server: tuple[tuple[str, Any], ...] = ()
     relation: str = ""
     known: str = ""
+    claim: Claim | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from handshaker.harness.case import Act, Case, Fault, Script, Step
+from handshaker.harness.conformance import claims
 from handshaker.harness.conformance.check import LINE, Check, sends
 
 __all__ = ["CHECKS"]
@@ -39,8 +40,9 @@ def _lives() -> Iterator[Check]:
             reported = "server/error-reported-once" if effect == "ValueError" else "server/base-exceptions"
             for slug in (f"lifecycle/{rule}", reported, "resources/socket-closed-once", "server/next-request-served"):
                 yield Check(
-                    slug, f"{hook}-raises-{effect}", "lines", (_struck(f"{hook}.enter", effect),), ("tcp",), _BESIDE
-                )
+                    slug, f"{hook}-raises-{effect}", "lines", (_struck(f"{hook}.enter", effect),), ("tcp",), _BESIDE,
+                    claim=claims.error_reaches_the_server if slug == reported else None,
+                )  # fmt: skip
 
 
 def _paths() -> Iterator[Check]:
@@ -76,7 +78,34 @@ def _ends() -> Iterator[Check]:
         "server/close-waits-for-threads", "handler-at-work", "lines", (_AT_WORK,), ("tcp",), ("threading",),
         handler=(("timeout", 0.8),),
     )  # fmt: skip
+    yield Check(
+        "resources/children-reaped", "handler-at-work", "lines", (_AT_WORK,), ("tcp",), forking,
+        handler=(("timeout", 0.8),),
+    )  # fmt: skip
+    yield from _unwaited()
+    for wanted in (False, True):
+        yield Check(
+            "server/close-waits-for-threads", f"daemon_threads-{wanted}", "lines", (_TWO,), _STREAM, ("threading",),
+            server=(("daemon_threads", wanted),), claim=claims.threads_are_daemons(wanted),
+        )  # fmt: skip
     yield Check("resources/no-thread-left", "served", "lines", (_TWO,), _STREAM, ("threading",))
+    yield from _hostile()
+
+
+def _unwaited() -> Iterator[Check]:
+    """A handler that waits for ever, beside which others are served, and for which server_close() need not wait."""
+    judged = {"threading": "server/close-waits-for-threads", "forking": "resources/children-reaped"}
+    for concurrency, slug in judged.items():
+        for judges, name, act in (
+            (slug, "block_on_close-False", "close"), ("server/next-request-served", "beside-a-silent-peer", "play"),
+        ):  # fmt: skip
+            yield Check(
+                judges, name, "lines", (_AT_WORK,), ("tcp",), (concurrency,), server=(("block_on_close", False),),
+                claim=claims.acts_return(act),
+            )  # fmt: skip
+
+
+def _hostile() -> Iterator[Check]:
     hostile = {"peer-resets": sends(b"hel", "reset"), "handler-raises": _LATE_BOOM}
     for name, peer in hostile.items():
         case = Case((peer, _SLOW))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from handshaker.harness.case import Case, Fault, Script, Step
+from handshaker.harness.conformance import claims
 from handshaker.harness.conformance.check import DATAGRAMS, Check
 
 __all__ = ["CHECKS"]
@@ -15,6 +16,7 @@ _KINDS: Final = ("ValueError", "SystemExit", "KeyboardInterrupt", "GeneratorExit
 _ONE: Final = Script((Step("send", b"hello"),))
 _TWO: Final = Case((Script((Step("send", b"one"), Step("send", b"two"))), Script((Step("send", b"three"),))))
 _EMPTY: Final = Case((Script((Step("send", b""),)), _ONE))
+_ODD: Final = b"\x00 \r\n\xff hello \n\x00\n "
 _UNIX: Final = "unix-dgram"
 _FORMS: Final = Case((replace(_ONE, form="unbound"), replace(_ONE, form="abstract"), _ONE))
 
@@ -38,7 +40,25 @@ def _lives() -> Iterator[Check]:
             every = "server/error-reported-once" if effect == "ValueError" else "server/base-exceptions"
             cases = tuple(_struck(f"{hook}.{edge}", effect) for edge in ("enter", "leave"))
             for slug in (f"lifecycle/{rule}", every):
-                yield Check(slug, f"{hook}-raises-{effect}", "datagram", cases, DATAGRAMS)
+                claim = claims.error_reaches_the_server if slug == every else None
+                yield Check(slug, f"{hook}-raises-{effect}", "datagram", cases, DATAGRAMS, claim=claim)
+
+
+def _packets() -> Iterator[Check]:
+    """The packet is what was sent, as far as the server takes it."""
+    yield Check(
+        "datagram/request-is-pair", "as-it-was-sent", "bytes", (Case((_sent(_ODD),)),), DATAGRAMS,
+        claim=claims.replies_are(_ODD),
+    )  # fmt: skip
+    for size in (16, 9_000):
+        yield Check(
+            "datagram/request-is-pair", f"max_packet_size-{size}", "bytes", (Case((_sent(b"x" * (size + 1)),)),),
+            DATAGRAMS, server=(("max_packet_size", size),), claim=claims.replies_are(b"x" * size),
+        )  # fmt: skip
+
+
+def _sent(data: bytes) -> Script:
+    return Script((Step("send", data),))
 
 
 def _replies() -> Iterator[Check]:
@@ -72,4 +92,4 @@ def _paths() -> Iterator[Check]:
     yield Check("server/address", "port-0", "datagram", (_TWO,), DATAGRAMS)
 
 
-CHECKS: Final = (*_lives(), *_replies(), *_paths())
+CHECKS: Final = (*_lives(), *_packets(), *_replies(), *_paths())

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from handshaker.harness.case import Case
+from handshaker.harness.conformance import claims
 from handshaker.harness.conformance.check import LINE, Check, peers, sends, struck
+from handshaker.harness.conformance.probes import say_nothing, say_one
 
 __all__ = ["CHECKS"]
 
@@ -38,7 +40,16 @@ def _paths() -> Iterator[Check]:
 
 def _errors() -> Iterator[Check]:
     yield Check("server/error-reported-once", "constructor-does-not-fit", "unfit", (_THREE,))
-    yield Check("server/error-report", "handle-fails", "lines", (struck("handle.enter", "ValueError"),))
+    fails = struck("handle.enter", "ValueError")
+    yield Check("server/error-report", "handle-fails", "lines", (fails,), claim=claims.report_says("ValueError"))
+    yield Check(
+        "server/error-report", "says-who", "lines", (fails,), ("tcp",),
+        claim=claims.report_says("127.0.0.1", "ValueError"),
+    )  # fmt: skip
+    yield Check(
+        "server/base-exceptions", "accept-raises-KeyboardInterrupt", "lines",
+        (struck("get_request", "KeyboardInterrupt"),), claim=claims.server_stops,
+    )  # fmt: skip
     for effect in ("OSError", "TimeoutError", "ConnectionResetError"):
         yield Check(
             "server/accept-errors-survived", f"accept-raises-{effect}", "lines", (struck("get_request", effect),)
@@ -50,6 +61,13 @@ CHECKS: Final = (
     *_errors(),
     Check("server/address", "port-0", "lines", (_THREE,)),
     Check("server/denied-request-closed", "denied", "lines", (struck("verify_request", "false"),)),
+    Check(
+        "server/denied-request-closed", "verify_request-says-None", "lines", (_THREE,),
+        server=(("verify_request", say_nothing),),
+    ),
+    Check(
+        "server/hook-order", "verify_request-says-1", "lines", (_THREE,), server=(("verify_request", say_one),),
+    ),
     Check("server/verify-request-does-not-raise", "served", "lines", (_THREE,)),
     Check("server/handle-error-does-not-raise", "handle-fails", "lines", (struck("handle.enter", "ValueError"),)),
-)
+)  # fmt: skip

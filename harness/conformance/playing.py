@@ -20,7 +20,7 @@ from handshaker.harness.judge import Judge
 from handshaker.harness.runner import Stage
 from handshaker.harness.trace import Trace
 from handshaker.harness.transports import TRANSPORTS
-from handshaker.harness.verdict import Verdict
+from handshaker.harness.verdict import Outcome, Verdict
 from handshaker.targets.bases import MIXINS, Implementation
 from handshaker.targets.combining import unavailable
 from handshaker.targets.detect import HANDLER_METHODS, SERVER_METHODS
@@ -83,7 +83,7 @@ class Player:
                 yield from self._compared(item, stage, judge, case)
             else:
                 trace = self._trace(item, stage, case)
-                yield from (Played(case, trace, verdict) for verdict in judge.verdicts(trace))
+                yield from (Played(case, trace, _claimed(item, trace, each)) for each in judge.verdicts(trace))
 
     def _trace(self, item: Item, stage: Stage, case: Case) -> Trace:
         key = (item.scene, case)
@@ -96,6 +96,15 @@ class Player:
         once = self._trace(item, stage, alone)
         family = Family(item.check.relation, once, _played(stage, alone), _played(stage, variant))
         yield from (Played(variant, family.variant, verdict) for verdict in judge.relations(family))
+
+
+def _claimed(item: Item, trace: Trace, verdict: Verdict) -> Verdict:
+    """The verdict of the rule, and of the claim that goes beyond it."""
+    claim = item.check.claim
+    if claim is None or verdict.outcome is Outcome.VIOLATED:
+        return verdict
+    broken = tuple(claim(trace))
+    return Verdict(item.slug, Outcome.VIOLATED if broken else Outcome.HOLDS, broken)
 
 
 def _played(stage: Stage, case: Case) -> Trace:

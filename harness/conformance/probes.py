@@ -7,18 +7,32 @@ promises and nothing else.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from socket import SO_REUSEADDR, SOL_SOCKET
 from typing import Any, Final
 
 from handshaker.targets.bases import Implementation
 
-__all__ = ["PROBES", "Probe", "handler_class", "server_class"]
+__all__ = [
+    "PROBES",
+    "Probe",
+    "bind_later",
+    "handler_class",
+    "impatient",
+    "linger",
+    "say_nothing",
+    "say_one",
+    "server_class",
+]
 
 _LINE_BYTES: Final = 65_536
 _RECV_BYTES: Final = 4_096
 _BIG_BYTES: Final = 200_000
+_LINGER_S: Final = 0.2
+_PATIENCE_S: Final = 0.1
 
 
 def _echo_lines(self: Any) -> None:
@@ -90,6 +104,20 @@ def _finish_and_say(self: Any) -> str:
     return "from finish"
 
 
+def _tell_of_files(self: Any) -> None:
+    sizes = self.wfile.write(b"abc"), self.wfile.write(memoryview(b"abcdef").cast("H"))
+    self.wfile.write(f"{(*sizes, self.wfile.writable(), self.rfile.readable())}\n".encode())
+
+
+def _read_around(self: Any) -> None:
+    line = self.rfile.readline(_LINE_BYTES)
+    self.wfile.write(line + self.request.recv(_RECV_BYTES))
+
+
+def _tell_of_address(self: Any) -> None:
+    self.wfile.write(b"reused" if self.server.socket.getsockopt(SOL_SOCKET, SO_REUSEADDR) else b"mine alone")
+
+
 def _refuse_arguments(self: Any) -> None:
     """A constructor of a wrong signature."""
 
@@ -120,8 +148,42 @@ PROBES: Final[dict[str, Probe]] = {
     ),
     "much": Probe("StreamRequestHandler", {"handle": _write_much}, "answers with 200 kB in one write"),
     "greets": Probe("StreamRequestHandler", {"handle": _greet_and_listen}, "writes first, then reads a line"),
+    "counts": Probe("StreamRequestHandler", {"handle": _tell_of_files}, "tells what its files say of themselves"),
+    "around": Probe("StreamRequestHandler", {"handle": _read_around}, "reads a line, and then from the socket itself"),
+    "address": Probe("StreamRequestHandler", {"handle": _tell_of_address}, "tells whether the address may be reused"),
     "unfit": Probe("BaseRequestHandler", {"__init__": _refuse_arguments}, "has a constructor of a wrong signature"),
 }
+
+
+# methods of servers, for the `server` of a Check
+
+
+def linger(self: Any) -> None:
+    """A service_actions() that takes its time."""
+    time.sleep(_LINGER_S)
+
+
+def impatient(self: Any) -> None:
+    """A server_activate() that gives the server's socket a timeout, as was done before servers had one."""
+    self._probe_base_.server_activate(self)
+    self.socket.settimeout(_PATIENCE_S)
+
+
+def bind_later(self: Any, server_address: Any, handler: Any) -> None:
+    """A constructor that binds when the one of the base class is done."""
+    self._probe_base_.__init__(self, server_address, handler, bind_and_activate=False)
+    with suppress(OSError):  # a socket that is bound already, which is for the claim to tell
+        self.server_bind()
+    self.server_activate()
+
+
+def say_one(self: Any, request: Any, client_address: Any) -> int:
+    """A verify_request() that says yes with a number."""
+    return 1
+
+
+def say_nothing(self: Any, request: Any, client_address: Any) -> None:
+    """A verify_request() that says no by saying nothing."""
 
 
 def handler_class(probe: str, made: Implementation, attributes: Mapping[str, Any]) -> type | None:
@@ -139,7 +201,7 @@ def server_class(made: Implementation, transport: str, concurrency: str, methods
     if plain is None or not methods:
         return plain
     bases = (plain,) if mixin is None else (mixin, plain)
-    return _derived(bases, f"Probing{plain.__name__}", methods)
+    return _derived(bases, f"Probing{plain.__name__}", {**methods, "_probe_base_": plain})
 
 
 def _derived(bases: tuple[type, ...], name: str, body: Mapping[str, Any]) -> type:

@@ -104,6 +104,22 @@ def test_a_combination_that_cannot_be_had_is_skipped_with_its_reason(write):
     assert ran.code == 0
 
 
+def test_what_a_plain_server_shows_on_another_transport_needs_no_threads(write):
+    """Plain is simpler than threading, whatever the transport: all plain servers come first, and are told of first."""
+    ran = Ran(write(ECHO), "subject.py:Echo", "tcp", "unix", concurrency="all", phases=("preflight",))
+    servers = ("plain", "threading", "forking")
+    assert ran.played == [(transport, server) for server in servers for transport in ("tcp", "unix")]
+
+
+def test_no_combination_that_was_asked_for_is_left_out_in_silence(write):
+    """Where a transport cannot be had, each of its servers is named with the reason."""
+    ran = Ran(write(ECHO), "subject.py:Echo", "tcp", "udp", concurrency="all", phases=("preflight",))
+    assert ran.matrix.columns == ("tcp plain", "tcp threading", "tcp forking")
+    assert [name for name, reason in ran.matrix.skipped if "stream handler" in reason] == [
+        "udp plain", "udp threading", "udp forking",
+    ]  # fmt: skip
+
+
 def test_the_only_combination_must_be_had(write):
     """What alone was asked for and cannot be had is an error."""
     with pytest.raises(TargetError, match="stream handler"):

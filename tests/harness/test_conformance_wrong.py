@@ -9,6 +9,7 @@ from handshaker.harness.conformance.suite import Suite
 from handshaker.harness.conformance.table import ITEMS, KNOWN_CPYTHON
 from handshaker.harness.invariants.base import REGISTRY
 from handshaker.harness.verdict import Outcome
+from tests.wrong.further import FURTHER
 from tests.wrong.table import WRONGS, Wrong
 
 # The rows that a re-implementation can break; all others are broken by handlers and by the hooks of server subclasses.
@@ -17,6 +18,7 @@ CONTRACT_ROWS = {
     for number in (*range(1, 9), *range(10, 18), *range(19, 22), 23, *range(25, 41), *range(43, 49), 50, 51, 57)
 } | {f"LC-{number:03}" for number in range(60, 67)}
 
+BY_ID = {item.id: item for item in ITEMS}
 PLAYABLE = [item for item in ITEMS if item.id not in KNOWN_CPYTHON]
 
 
@@ -48,6 +50,17 @@ def test_a_wrong_implementation_is_caught(wrong):
 
     assert any(is_caught(item) for item in own)
     assert {item.slug for item in others if is_caught(item)} == set(wrong.also)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"), [pytest.param(*each, id=f"{each[0]}: {each[1].mistake}") for each in FURTHER]
+)
+def test_a_further_mistake_is_caught_by_its_sub_check(name, wrong):
+    """What serves everybody well and differs in one documented particular fails the sub-check of that particular."""
+    item = BY_ID[name]
+    suite = Suite(wrong.module, (item,), {})
+    assert suite.why_not(item) == ""
+    assert suite.result(item).outcome is Outcome.VIOLATED
 
 
 def test_every_row_of_the_contract_has_a_wrong_implementation():

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from handshaker.harness.campaign.reduce import measure, reduce_case
-from handshaker.harness.case import ACTS, Act, Case, Script, Step
+from handshaker.harness.case import ACTS, Act, Case, Fault, Script, Step
 from handshaker.strategies.cases import FastDriver, Plan, cases
 from handshaker.strategies.express import express
 from handshaker.strategies.family import family, two_pieces
@@ -92,6 +92,64 @@ def test_both_drivers_draw_the_same_acts(seed):
             owned += 1
             assert case.owner == sensible(case.owner)
             assert minimise(driver.tape, strategy, lambda other, case=case: other == case, max_calls=2).value == case
+
+
+SITUATIONS = {
+    "binding fails": lambda case: has(case, "server_bind"),
+    "listening fails": lambda case: has(case, "server_activate"),
+    "shut down": lambda case: does(case, "serve", "play", "shutdown"),
+    "served again": lambda case: does(case, "serve", "shutdown", "serve"),
+    "a peer comes after shutdown": lambda case: does(case, "serve", "shutdown", "begin"),
+    "closed while serving": lambda case: does(case, "serve", "close") and not does(case, "shutdown"),
+    "closed twice": lambda case: does(case, "close", "close"),
+    "a with statement": lambda case: does(case, "enter", "exit"),
+    "handle_request() with a timeout": lambda case: any(act.action == "handle" and act.seconds for act in case.owner),
+    "no descriptor is left": lambda case: has(case, "get_request", "exhausted") and does(case, "serve", "play"),
+    "service_actions() raises": lambda case: has(case, "service_actions") and does(case, "serve"),
+    "closed with a handler at work": lambda case: does(case, "serve", "begin", "close"),
+}
+
+
+def has(case: Case, point: str, effect: str = "") -> bool:
+    """Whether the Case has such a Fault."""
+    return any(fault.point == point and effect in ("", fault.effect) for fault in case.faults)
+
+
+def does(case: Case, *wanted: str) -> bool:
+    """Whether the owner does these things in this order, and perhaps others between them."""
+    rest = iter(act.action for act in case.owner)
+    return all(name in rest for name in wanted)
+
+
+@pytest.mark.parametrize("concurrency", ["plain", "threading"])
+def test_every_situation_of_a_server_is_drawn(concurrency):
+    """The search meets each situation that an owner can bring about, in whatever company."""
+    driver, missing = FastDriver(Plan(owned=True, concurrency=concurrency), Random(1)), set(SITUATIONS)
+    for _ in range(20_000):
+        case = driver.next()
+        if case.owner:
+            missing -= {name for name in missing if SITUATIONS[name](case)}
+    assert missing == set()
+
+
+def test_a_drawn_situation_shrinks_to_the_minimum():
+    """What the search has met is told with one silent peer, the one Fault and the one act that it needs."""
+    plan = Plan(owned=True)
+    driver = FastDriver(plan, Random(1))
+    while not SITUATIONS["service_actions() raises"](driver.next()):
+        pass
+    found = minimise(driver.tape, cases(plan), SITUATIONS["service_actions() raises"], max_seconds=5).value
+    assert found == Case(
+        (Script((Step("half-close"),)),), (Fault("service_actions", "ValueError"),), owner=acts("serve")
+    )
+
+
+def test_a_datagram_needs_no_descriptor():
+    """What cannot happen to a server of datagrams is not drawn for one."""
+    driver = FastDriver(Plan(owned=True, transport="udp"), Random(1))
+    drawn = [driver.next() for _ in range(3_000)]
+    assert any(has(case, "service_actions") for case in drawn)
+    assert not any(has(case, "get_request", "exhausted") for case in drawn)
 
 
 @every_scenario

@@ -120,6 +120,7 @@ WRONGS: Final = (
         "relation/segmentation", "rfile is what one recv() returned", _STREAM,
         "self.rfile = self.connection.makefile('rb', self.rbufsize)",
         "import io; self.rfile = io.BytesIO(self.connection.recv(65536))",
+        also=("io/buffered-interface",),
     ),
     Wrong(
         "io/buffered-interface", "wfile is something with a write()", "_SocketWriter",
@@ -252,10 +253,6 @@ WRONGS: Final = (
     Wrong(
         "server/nothing-after-shutdown", "the loop says that it is over, and takes one more", "BaseServer",
         "    self.__is_shut_down.set()", "    self.__is_shut_down.set()\n            self.handle_request()",
-    ),
-    Wrong(
-        "server/nothing-after-shutdown", "the loop forgets to look at the flag when it wakes", "BaseServer",
-        "                    if self.__shutdown_request:\n                        break", "                    pass",
     ),
     Wrong(
         "server/close-is-idempotent", "the socket is forgotten", "TCPServer",
