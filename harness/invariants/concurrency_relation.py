@@ -17,6 +17,7 @@ from typing import Final
 from handshaker.harness.contract import Contract
 from handshaker.harness.invariants.base import Answer, Family, NotApplicable, Unknown, invariant
 from handshaker.harness.invariants.exchange import served, those_served
+from handshaker.harness.invariants.facts import turned_away
 from handshaker.harness.invariants.masking import contrast, masked
 from handshaker.harness.trace import Event, Trace
 from handshaker.harness.verdict import Reach, Violation
@@ -103,6 +104,8 @@ def _doubt(trace: Trace, peer: _Seen) -> str:
             return _DISTURBED[event.kind]
     if not any(event.kind in _TAKEN for event in peer.events):
         return "the server did not accept the peer, which is judged by itself"
+    if turned_away(peer.events):
+        return "the server turned the peer away, as one does that bounds how many it serves"
     return ""
 
 

@@ -132,6 +132,8 @@ def _one_reply_in(events: Events) -> Answer:
     if has(events, "finish.raise"):
         return NotApplicable("finish() raised, so the reply may be missing")
     held, replies = of_kind(events, "datagram.held")[-1], _sent_by_finish(events)
+    if len(replies) < 2 and (reason := _put_up_with(events)):
+        return NotApplicable(reason)
     if len(replies) > 1:
         return [_replied(f"finish() sent {len(replies)} datagrams", *replies, damage="several replies")]
     if replies:
@@ -141,6 +143,18 @@ def _one_reply_in(events: Events) -> Answer:
 
 def _sent_by_finish(events: Events) -> list[Event]:
     return of_kind(inside(events, "finish"), "datagram.reply")
+
+
+def _put_up_with(events: Events) -> str:
+    """Why finish(), which has raised nothing, may well have sent less than it wanted to; a reply too long is its own.
+
+    Whoever expects that a peer has left catches the OSError of its sendto(), and the TypeError where it has no address.
+    """
+    failed = [event for event in inside(events, "finish") if event.kind in ("socket.error", "socket.timeout")]
+    if any(event["injected"] or event.get("errno") != "EMSGSIZE" for event in failed):
+        return "the reply could not be sent, and finish() put up with that"
+    unbound = any(event["form"] == "none" for event in of_kind(events, "datagram.request"))
+    return "the peer has no address, so nobody can answer it" if unbound else ""
 
 
 def _compared(held: Event, reply: Event) -> Answer:

@@ -18,6 +18,7 @@ from handshaker.harness.verdict import Violation
 
 __all__ = [
     "INSTANCE_KINDS",
+    "chosen_against",
     "closed_meanwhile",
     "first",
     "is_allowed",
@@ -31,6 +32,7 @@ __all__ = [
     "shown",
     "struck",
     "told",
+    "turned_away",
     "unanswerable",
     "unreachable",
     "was_cut",
@@ -123,7 +125,8 @@ def is_owned(trace: Trace) -> bool:
 
 def is_concurrent(trace: Trace) -> bool:
     """Whether requests have threads or processes of their own, by a mix-in or by a way that the server has itself."""
-    return trace.header.server in ("threading", "forking") or any(event["thread"] for event in trace.of("request.runs"))
+    elsewhere = any(event["thread"] or event["process"] for event in trace.of("request.runs"))
+    return trace.header.server in ("threading", "forking") or elsewhere
 
 
 def _is_over_beside(trace: Trace, events: Sequence[Event]) -> bool:
@@ -179,6 +182,27 @@ def unreachable(events: Iterable[Event]) -> bool:
 
 
 _GONE: Final = ("ECONNREFUSED", "ENOENT", "ENOTCONN", "ECONNRESET")
+
+
+def turned_away(events: Iterable[Event]) -> bool:
+    """Whether the server shut a request down on purpose, and had no handler made for it."""
+    kinds = events.by_kind.keys() if isinstance(events, Settled) else {event.kind for event in events}
+    return "shutdown_request.enter" in kinds and _SERVED.isdisjoint(kinds)
+
+
+_SERVED: Final = frozenset({
+    "finish_request.enter", "init.enter", "setup.enter", "thread.start", "process.fork", "process_request.raise",
+    "handle_error.enter",
+})  # fmt: skip
+
+
+def chosen_against(trace: Trace, events: Iterable[Event]) -> bool:
+    """Whether process_request() turned a verified request away while others were served.
+
+    verify_request() is there for this, but a server that bounds how many it serves at once may well do it later.
+    """
+    served = first(trace, "setup.enter") is not None
+    return served and first(events, "process_request.enter") is not None and turned_away(events)
 
 
 def struck(events: Iterable[Event], point: str) -> bool:

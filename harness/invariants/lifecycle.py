@@ -10,8 +10,10 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from handshaker.harness.contract import LIFECYCLE, Contract
-from handshaker.harness.invariants.base import Answer, NotApplicable, invariant, settled
+from handshaker.harness.invariants.base import Answer, NotApplicable, Unknown, invariant, settled
+from handshaker.harness.invariants.connection import has, inside
 from handshaker.harness.invariants.facts import (
+    chosen_against,
     closed_meanwhile,
     first,
     is_allowed,
@@ -47,19 +49,45 @@ _CONSTRUCTING: Final = ("__init__", "finish_request", "process_request")
     kinds=("setup.enter",),
     implied_by=("server/hook-order",),
 )
-def _one_handler_per_request(trace: Trace, _contract: Contract) -> Iterator[Violation]:
-    for _, events in peers(trace):
-        entered = [event for event in events if event.kind == "setup.enter"]
-        if len(entered) > 1:
-            instances = len({event["instance"] for event in entered})
-            yield shown(
-                "setup() is entered once, on one handler instance",
-                f"setup() was entered {len(entered)} times, on {instances} handler instance(s)",
-                *entered,
-                damage="several setups",
-            )
-        elif not entered:
-            yield from _never_set_up(events, () if is_concurrent(trace) else ("process_request.leave",))
+def _one_handler_per_request(trace: Trace, contract: Contract) -> Answer:
+    requests = [events for _, events in peers(trace)]
+    other = [
+        events for events in requests if chosen_against(trace, events) or _served_otherwise(events, contract.overrides)
+    ]
+    found = [violation for events in requests if events not in other for violation in _one_handler(trace, events)]
+    if other and not found:
+        return Unknown("the server's own hook turned the peer away, or served it without this handler, as it may want")
+    return found
+
+
+def _served_otherwise(events: Sequence[Event], overrides: Sequence[str]) -> bool:
+    """Whether an own finish_request() has spoken with the peer and made no handler of this class.
+
+    One that looks at the first bytes may answer by itself, or choose among several classes of handlers. A datagram may
+    also be dropped, in process_request() too: it has been read, and there is nothing to close.
+    """
+    if has(events, "init.enter", "setup.enter"):
+        return False
+    if has(events, "datagram.request"):
+        return not {"process_request", "finish_request"}.isdisjoint(overrides)
+    return "finish_request" in overrides and has(inside(events, "finish_request"), *_SPOKEN)
+
+
+_SPOKEN: Final = ("socket.recv", "socket.eof", "socket.send", "socket.error", "socket.timeout", "datagram.reply")
+
+
+def _one_handler(trace: Trace, events: Sequence[Event]) -> Iterator[Violation]:
+    entered = [event for event in events if event.kind == "setup.enter"]
+    if len(entered) > 1:
+        instances = len({event["instance"] for event in entered})
+        yield shown(
+            "setup() is entered once, on one handler instance",
+            f"setup() was entered {len(entered)} times, on {instances} handler instance(s)",
+            *entered,
+            damage="several setups",
+        )
+    elif not entered:
+        yield from _never_set_up(events, () if is_concurrent(trace) else ("process_request.leave",))
 
 
 def _never_set_up(events: Sequence[Event], over: tuple[str, ...]) -> Iterator[Violation]:
@@ -236,16 +264,31 @@ def _finish_once(trace: Trace, _contract: Contract) -> Iterator[Violation]:
     "Lib/socketserver.py, StreamRequestHandler.setup and DatagramRequestHandler.setup",
     implied_by=("lifecycle/order",),
 )
-def _files_ready_in_handle(trace: Trace, _contract: Contract) -> Iterator[Violation]:
-    for entered in settled_of(trace, "handle.enter"):
-        if entered["missing"]:
+def _files_ready_in_handle(trace: Trace, contract: Contract) -> Answer:
+    found = []
+    lacking = [event for event in settled_of(trace, "handle.enter") if event["missing"]]
+    for entered in lacking:
+        if not _misses_nothing(trace, entered, contract):
             names = ", ".join(f"self.{name}" for name in entered["missing"])
-            yield shown(
-                f"setup() has made everything that the base class promises, {names} included",
-                f"handle() started without {names} (does setup() call super().setup()?)",
-                entered,
-                damage="no " + ", ".join(sorted(entered["missing"])),
-            )
+            expected = f"setup() has made everything that the base class promises, {names} included"
+            actual = f"handle() started without {names} (does setup() call super().setup()?)"
+            damage = "no " + ", ".join(sorted(entered["missing"]))
+            found.append(shown(expected, actual, entered, damage=damage))
+    if lacking and not found:
+        return Unknown("setup() and finish() are the handler's own, which makes no files and has missed none")
+    return found
+
+
+def _misses_nothing(trace: Trace, entered: Event, contract: Contract) -> bool:
+    """Whether a handler that has replaced both setup() and finish() never looked for the two files.
+
+    One that speaks through another library, or through the socket alone, has no use for them.
+    """
+    if not {"setup", "finish"} <= {*contract.overrides} or not {"rfile", "wfile"} <= {*entered["missing"]}:
+        return False
+    life = next(life for life in lives(trace) if entered in life)
+    raised = [event for event in life if event.kind.endswith(".raise") and event.seq > entered.seq]
+    return not any("builtins.AttributeError" in event["lineage"] for event in raised)
 
 
 @invariant(

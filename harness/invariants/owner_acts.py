@@ -53,7 +53,10 @@ def spans(trace: Trace, method: str) -> list[Span]:
 
 
 def acts(trace: Trace, *names: str) -> list[Span]:
-    """Each act of the owner with one of these *names*, in order; one that is blocked ends with `owner.blocked`."""
+    """Each act of the owner with one of these *names*, in order.
+
+    One that is blocked ends with `owner.blocked`, unless it comes to its end later: then it was only slow.
+    """
     ends = {event["nth"]: event for event in trace.of("owner.leave", "owner.raise", "owner.blocked")}
     begun = [event for event in trace.of("owner.enter") if event["act"] in names]
     return [Span(event, ends.get(event["nth"])) for event in begun]

@@ -177,7 +177,19 @@ def _context_manager(trace: Trace, _contract: Contract) -> Answer:
         for event in trace.of("server.entered")
         if not event["itself"]
     ]
-    return [*found, *(violation for act in used for violation in _left(trace, act))]
+    found += [violation for act in used for violation in _left(trace, act)]
+    if not found and any(act.end and act.end.kind == "owner.blocked" and _is_odd(trace, act) for act in used):
+        return Unknown("the server was left unentered, or in two loops at once, so __exit__() may wait for what is not")
+    return found
+
+
+def _is_odd(trace: Trace, act: Span) -> bool:
+    """Whether a server is left that was never entered, or whose owner has begun a second loop beside another.
+
+    An own __enter__() may begin the loop that its __exit__() ends; neither can do its work then.
+    """
+    entered = any(each.begin.seq <= act.begin.seq for each in acts(trace, "enter"))
+    return not entered or any(running(loops(trace), loop.begin) for loop in loops(trace))
 
 
 def _left(trace: Trace, act: Span) -> Iterator[Violation]:
@@ -189,7 +201,7 @@ def _left(trace: Trace, act: Span) -> Iterator[Violation]:
         if not end["injected"] and not any(span.end and span.end.kind.endswith(".raise") for span in inside):
             yield with_exception(end, f"{act.begin['act']} returns", f"it raised {told(end)}")
     elif end.kind == "owner.blocked":
-        if not unfinished(trace, end, "server_close"):
+        if not _is_odd(trace, act) and not unfinished(trace, end, "server_close"):
             yield shown("it returns", "it waits for ever", act.begin, end, damage="never returns")
     elif act.begin["act"] == "exit":
         listening = first(trace, "server.listener", after=act.begin.seq)

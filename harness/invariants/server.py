@@ -14,6 +14,7 @@ from typing import Final
 from handshaker.harness.contract import CONCURRENT_PATH, SERVER_PATH, Contract
 from handshaker.harness.invariants.base import STOPS, Answer, NotApplicable, Unknown, invariant
 from handshaker.harness.invariants.facts import (
+    chosen_against,
     first,
     is_concurrent,
     is_exception,
@@ -185,11 +186,12 @@ def _went_on(trace: Trace, failed: Event) -> Iterator[Violation]:
     ),
 )
 def _hook_order(trace: Trace, _contract: Contract) -> Answer:
-    return [
-        each
-        for _, events in peers(trace)
-        if (each := _off_the_path(trace, events) or _parent_goes_on(events)) is not None
-    ]
+    requests = [events for _, events in peers(trace)]
+    found = [_off_the_path(trace, events) or _parent_goes_on(events) for events in requests]
+    broken = [violation for violation in found if violation is not None]
+    if not broken and any(chosen_against(trace, events) for events in requests):
+        return Unknown("process_request() turned the peer away, which may be meant")
+    return broken
 
 
 _STEPS: Final = frozenset(kind for steps in SERVER_PATH.values() for kind in steps)
@@ -215,6 +217,8 @@ def _off_the_path(trace: Trace, events: Sequence[Event]) -> Violation | None:
     An exception may pass through a hook that it did not arise in.
     """
     path = CONCURRENT_PATH if is_concurrent(trace) else SERVER_PATH
+    if chosen_against(trace, events):
+        path = {**path, "processing": {**path["processing"], "shutdown_request.enter": "shutting down"}}
     state, last = "idle", None
     for event in events:
         if event.kind == "handle_error.raise":

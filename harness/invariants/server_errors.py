@@ -55,23 +55,45 @@ _PATH: Final = (
     orders=(("handle_error.enter", "shutdown_request.enter"), ("finish.enter", "handle_error.enter")),
     broken_by=_PATH,
 )
-def _error_reported_once(trace: Trace, _contract: Contract) -> Iterator[Violation]:
+def _error_reported_once(trace: Trace, contract: Contract) -> Answer:
+    found: list[Violation] = []
+    doubts: list[Unknown] = []
     for _, events in peers(trace):
         error = first(events, "init.raise", "finish_request.raise", "process_request.raise")
         if error is None or not is_exception(error):
             continue
         reports = [event for event in events if event.kind == "handle_error.enter" and event.seq > error.seq]
-        wrong, damage = "", ""
-        if not reports and is_over(trace, events):
-            wrong, damage = "handle_error() was never called after it", "never reported"
-        elif reports and len(reports) > 1 + _further_errors(events, reports[-1]):
-            wrong, damage = f"handle_error() was called {len(reports)} times", "reported again"
-        elif reports:
-            wrong = damage = _misplaced(error, reports[0], events)
-        if wrong:
-            expected = f"the handler raised {told(error)}: handle_error() is called once, before shutdown_request()"
-            shut = first(events, "shutdown_request.enter", after=error.seq)
-            yield shown(expected, wrong, error, *reports, shut, damage=damage)
+        if _dealt_with(trace, error, reports, contract):
+            doubts.append(Unknown("the server deals by itself with a peer that has left, which it may want"))
+        else:
+            found += _reported(trace, events, error, reports)
+    return found or (doubts[0] if doubts else [])
+
+
+def _dealt_with(trace: Trace, error: Event, reports: Sequence[Event], contract: Contract) -> bool:
+    """Whether a server that calls handle_error() for nothing has caught *error*, which is one that a socket gives.
+
+    `except OSError` around finish_request() is how a server says that it expects its peers to leave. An exception that
+    has ended the loop, or a thread, was caught by nobody.
+    """
+    expected = "builtins.OSError" in error["lineage"] or is_allowed(error, contract)
+    uncaught = ("server.stopped", "handle_request.raise", "probe.unraisable")
+    return expected and not reports and first(trace, *uncaught, after=error.seq) is None
+
+
+def _reported(trace: Trace, events: Sequence[Event], error: Event, reports: Sequence[Event]) -> Iterator[Violation]:
+    """What is wrong with the reports of *error*, if anything is."""
+    wrong, damage = "", ""
+    if not reports and is_over(trace, events):
+        wrong, damage = "handle_error() was never called after it", "never reported"
+    elif reports and len(reports) > 1 + _further_errors(events, reports[-1]):
+        wrong, damage = f"handle_error() was called {len(reports)} times", "reported again"
+    elif reports:
+        wrong = damage = _misplaced(error, reports[0], events)
+    if wrong:
+        expected = f"the handler raised {told(error)}: handle_error() is called once, before shutdown_request()"
+        shut = first(events, "shutdown_request.enter", after=error.seq)
+        yield shown(expected, wrong, error, *reports, shut, damage=damage)
 
 
 def _further_errors(events: Sequence[Event], last: Event) -> int:

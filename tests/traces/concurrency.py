@@ -88,6 +88,22 @@ def stateless(variant: Trace, base: Trace = THREAD) -> Asked:
     return Asked(family(variant, base).subject, Contract(stateless=True, concurrency="threading"))
 
 
+def denied(connection: int) -> Part:
+    """The peer says all that it has to say, and the server has shut its request down before any handler was made."""
+    mine = (
+        "thread.",
+        "request.",
+        "finish_request.",
+        "init.",
+        "setup.",
+        "handle.",
+        "finish.",
+        "socket.recv",
+        "socket.send",
+    )
+    return [pair for pair in threaded(connection) if not pair[0][0].startswith(mine)]
+
+
 def last_gets(reply: bytes, end: str = "eof", **changes: Any) -> Trace:
     """Two peers at once, the last of which gets this reply."""
     return changed(THREADS, "peer.end", 1, reply=reply, end=end, **changes)
@@ -151,6 +167,9 @@ GOOD = {
     "server/base-exceptions": {
         "in a thread": Asked(thread_raises(SystemExit), spare=True),
         "in a child": Asked(child_raises(KeyboardInterrupt), spare=True),
+        "in a child that the server forks by itself": Asked(
+            trace(forked(0, handle=Raised(SystemExit)), header=replace(HEADER, network="loopback")), spare=True
+        ),
     },
     "server/next-request-served": {"a thread exits": Asked(thread_raises(SystemExit))},
     "lifecycle/order": {"in a thread": Asked(THREAD), "in a child": Asked(CHILD)},
@@ -250,6 +269,7 @@ DOUBT = {
         "another relation": Asked(Family("isolation", THREAD, THREAD, THREADS)),
         "another reply of one that remembers": family(last_gets(b"HELLO\n")),
         "not accepted": family(UNTAKEN),
+        "denied": family(changed(trace_of("threading", mingled(threaded(0), denied(1))), "peer.end", reply=b"")),
         "time ran out": family(
             inserted(
                 last_gets(b""), [event("socket.timeout", 1, operation="recv", injected=False)], after="finish.enter"

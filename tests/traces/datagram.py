@@ -9,7 +9,7 @@ from handshaker.harness.contract import Contract
 from handshaker.harness.invariants.base import Family
 from handshaker.harness.trace import Trace
 from tests.invariant_checks import Asked
-from tests.traces_builder import Raised, event
+from tests.traces_builder import Raised, event, lacking
 from tests.traces_datagrams import DATAGRAM_TRACES, DATAGRAMS, asked, refused, reply, taken, trace
 
 BASE = replace(DATAGRAMS, kind="base")
@@ -54,6 +54,8 @@ NOBODYS_FAULT = {
     "nobody to answer": Asked(DATAGRAM_TRACES["an unbound peer"], DATAGRAMS, spare=True),
     "the peer has left": Asked(DATAGRAM_TRACES["a peer that has left"], DATAGRAMS, spare=True),
 }
+DROPPED = lacking(ONE, "finish_request.", "datagram.reply", "datagram.pair", "init.", "setup.", "handle.", "finish.")
+TIMED_OUT = [event("socket.timeout", 0, operation="sendto", injected=True)]
 OTHER = cut(b"A" * 8191 + b"B")
 TOO_LONG = cut(b"too long")
 OWN_FILE = asked(0, answer=b"", file="own", sent=[], early=[*reply(0, b"H", held=""), *reply(0, b"I", held="")])
@@ -98,6 +100,7 @@ BAD = {
         "none": of(asked(0, sent=[])),
         "a part": of(asked(0, sent=reply(0, b"HELL", held="part"))),
         "one for each write": of(OWN_FILE),
+        "too long, and put up with": of(asked(0, sent=refused(0, "EMSGSIZE"))),
     },
     "datagram/no-half-reply": {
         "half": of(asked(0, answer=b"HEL", handle=Raised())),
@@ -131,6 +134,7 @@ BAD = {
 
 DOUBT = {
     "datagram/request-is-pair": {"unpacked": of(asked(0, whole=False))},
+    "lifecycle/one-handler-per-request": {"dropped": Asked(DROPPED, Contract(overrides=("process_request",)))},
     "datagram/truncation-noticed": {
         "another relation": Asked(Family("isolation", ONE, ONE, ONE), DATAGRAMS),
         "not cut": truncation(ONE, ONE),
@@ -147,6 +151,9 @@ DOUBT = {
         "silent, with a file of its own": of(asked(0, answer=b"", file="own", sent=[])),
         "another reply": of(asked(0, sent=reply(0, b"\0\5HELLO", held="other"))),
         "finish() fails": of(asked(0, finish=Raised())),
+        "the peer has left, and finish() puts up with it": of(asked(0, sent=refused(0))),
+        "sending times out, and finish() puts up with it": of(asked(0, sent=TIMED_OUT)),
+        "nobody to answer, and finish() puts up with it": of(asked(0, form="none", sent=[])),
         "stopped": of(asked(0, early=stall(0))),
     },
     "datagram/no-half-reply": {

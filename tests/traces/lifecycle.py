@@ -44,7 +44,16 @@ def defaults(**does: str) -> Trace:
     return inserted(ONE, told, after="init.enter")
 
 
+def turned_away(connection: int) -> Part:
+    """process_request() shuts the request down, and makes no handler."""
+    past = ("finish_request.", "init.", *HOOKS, "socket.makefile", "socket.recv", "socket.eof", "socket.send")
+    return [pair for pair in peer(connection) if not pair[0][0].startswith(past)]
+
+
 SECOND_SETUP = inserted(ONE, [event("setup.enter", 0, instance=1, thread=0, attributes=())], after="handle.enter")
+NO_FILES = changed(ONE, "handle.enter", missing=("wfile", "rfile"))
+OWN_ENDS = Contract(overrides=("setup", "finish"))
+NO_HANDLER = lacking(ONE, "init.", *HOOKS)
 EARLY_FINISH = trace(peer(0, body=finishes_early))
 
 GOOD = {
@@ -79,7 +88,11 @@ GOOD = {
 BAD = {
     "lifecycle/one-handler-per-request": {
         "a constructor without super": Asked(lacking(ONE, *HOOKS)),
-        "no handler at all": Asked(lacking(ONE, "init.", *HOOKS)),
+        "no handler at all": Asked(NO_HANDLER),
+        "no handler, and nobody spoke with the peer": Asked(
+            lacking(NO_HANDLER, "socket.recv", "socket.eof", "socket.send"), Contract(overrides=("finish_request",))
+        ),
+        "everybody is turned away": Asked(trace(turned_away(0))),
         "two handlers": Asked(SECOND_SETUP),
     },
     "lifecycle/order": {
@@ -103,7 +116,13 @@ BAD = {
         "after finish": Asked(doubled(ONE, "finish.enter")),
         "inside handle": Asked(EARLY_FINISH),
     },
-    "lifecycle/files-ready-in-handle": {"no files": Asked(changed(ONE, "handle.enter", missing=("wfile", "rfile")))},
+    "lifecycle/files-ready-in-handle": {
+        "no files": Asked(NO_FILES),
+        "files that are missed": Asked(
+            changed(trace(peer(0, handle=Raised(AttributeError))), "handle.enter", missing=("wfile", "rfile")), OWN_ENDS
+        ),
+        "no connection": Asked(changed(ONE, "handle.enter", missing=("connection",)), OWN_ENDS),
+    },
     "lifecycle/attributes-before-setup": {
         "only the request": Asked(changed(ONE, "setup.enter", attributes=("request",))),
     },
@@ -117,4 +136,12 @@ BAD = {
         "an exception": Asked(trace(peer(0, finish=Raised(BrokenPipeError)))),
         "an exit": Asked(trace(peer(0, finish=Raised(SystemExit)))),
     },
+}
+DOUBT = {
+    "lifecycle/one-handler-per-request": {
+        "a peer is turned away": Asked(trace(peer(0), turned_away(1))),
+        "finish_request() answers by itself": Asked(NO_HANDLER, Contract(overrides=("finish_request",))),
+    },
+    "lifecycle/files-ready-in-handle": {"nobody misses them": Asked(NO_FILES, OWN_ENDS)},
+    "server/hook-order": {"a peer is turned away": Asked(trace(peer(0), turned_away(1)))},
 }

@@ -123,6 +123,8 @@ CANNOT_LISTEN = apart(
 )
 ACTIONS_FAIL = apart(BUILT, failing("serve_forever", TRIED, failing("service_actions", TRIED)))
 THREADED = Contract(concurrency="threading")
+LOOP_BEGINS = event("serve_forever.enter")
+OWN_LOOP = Contract(overrides=("serve_forever",))
 
 SPIN = [event("server.turned", turns=4_000, allowed=120)]
 IN_ITSELF = [
@@ -151,7 +153,10 @@ GOOD = {
     },
     "server/service-actions": {
         "in each turn": Asked(LIFE, spare=True),
-        "after a request": Asked(apart(BUILT, call("serve_forever", turn(0)))),
+        "after a request": Asked(apart(BUILT, call("serve_forever", turn(0))), OWN_LOOP),
+        "two requests in one turn of CPython's loop": Asked(
+            apart(BUILT, call("serve_forever", peer(0), turn(1))), spare=True
+        ),
         "an injected error ends the loop": Asked(ACTIONS_FAIL, spare=True),
         "an exit cuts a turn short": Asked(
             apart(BUILT, call("serve_forever", ACTIONS, peer(0, handle=Raised(SystemExit)))), spare=True
@@ -227,7 +232,7 @@ BAD = {
             apart(BUILT, failing("serve_forever", Raised(KeyError), failing("service_actions", Raised(KeyError))))
         ),
         "an error is survived": Asked(apart(BUILT, call("serve_forever", failing("service_actions", TRIED), turn(0)))),
-        "not called": Asked(apart(BUILT, call("serve_forever", ACTIONS, peer(0)))),
+        "not called": Asked(apart(BUILT, call("serve_forever", ACTIONS, peer(0))), OWN_LOOP),
         "waits": Asked(
             apart(
                 BUILT,
@@ -275,7 +280,13 @@ DOUBT = {
         ),
     },
     "server/service-actions": {"no loop": Asked(TIMED_OUT)},
-    "server/context-manager": {"not used": Asked(LIFE)},
+    "server/context-manager": {
+        "not used": Asked(LIFE),
+        "left, but never entered": Asked(apart(BUILT, stuck("exit", 0))),
+        "two loops at once": Asked(
+            apart(BUILT, does("enter", 0, [*ENTERED, LOOP_BEGINS]), begins("serve", 1), [LOOP_BEGINS], stuck("exit", 2))
+        ),
+    },
     "server/close-waits-for-threads": {
         "a plain server": Asked(LIFE),
         "it does not promise to": Asked(

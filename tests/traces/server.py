@@ -23,6 +23,7 @@ from tests.traces_builder import (
 ONE = TRACES["one peer"]
 DENIED = trace(peer(0, verify=False))
 RAISES = trace(peer(0, handle=Raised(ValueError)))
+LEFT = trace(peer(0, handle=Raised(ConnectionResetError)))
 EXITS = trace(peer(0, handle=Raised(SystemExit), waiting=1))
 ACCEPT_FAILS = TRACES["accept fails"]
 
@@ -87,6 +88,9 @@ GOOD = {
 BAD = {
     "server/error-reported-once": {
         "never": Asked(lacking(RAISES, "handle_error.")),
+        "a departure that nobody catches": Asked(
+            inserted(lacking(LEFT, "handle_error.", "shutdown_"), [STOPPED], after="process_request.raise")
+        ),
         "never, and the server stops": Asked(
             inserted(lacking(RAISES, "handle_error.", "shutdown_"), [STOPPED], after="process_request.raise")
         ),
@@ -133,4 +137,12 @@ BAD = {
         ),
     },
     "server/error-report": {"silent": Asked(lacking(RAISES, "probe."))},
+}
+DOUBT = {
+    "server/error-reported-once": {
+        "a departure that the server deals with": Asked(lacking(LEFT, "handle_error.")),
+        "a declared exception": Asked(
+            lacking(RAISES, "handle_error."), Contract(allowed_exceptions=("builtins.ValueError",))
+        ),
+    },
 }
