@@ -91,7 +91,10 @@ def _serve_datagrams(server: Any, network: Arriving) -> None:
     while alive and fruitless < _FRUITLESS_TURNS_MAX:
         number = network.taken
         try:
-            if not network.ready() or _has_another_socket(server, network):
+            if not network.ready():
+                break
+            if server.socket is not network.listener:
+                _note_another_socket()
                 break
             server._handle_request_noblock()
             server.service_actions()
@@ -110,16 +113,13 @@ def _serve_datagrams(server: Any, network: Arriving) -> None:
         RUN.emit((("server.abandoned", -1, network.waiting), None))
 
 
-def _has_another_socket(server: Any, network: Arriving) -> bool:
-    """Whether a handler has given the server a socket that is not ours: it would wait in the kernel."""
-    if server.socket is network.listener:
-        return False
+def _note_another_socket() -> None:
+    """A handler has given the server a socket that is not ours: it would wait in the kernel."""
     RUN.stopped = True
     what = ("network.kernel", RUN.connection, "server.socket")
     if RUN.recorder is not None:
         RUN.recorder.stopped_by = what
     RUN.emit((what, None))
-    return True
 
 
 class DatagramHost(Host):

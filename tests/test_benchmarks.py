@@ -41,6 +41,14 @@ def test_each_benchmark_runs(tmp_path, script):
     assert all(row["what"] and isinstance(row["value"], (int, float)) for row in rows)
 
 
+def test_the_bare_path_of_udp_has_nothing_to_do_with_files():
+    """What only Unix sockets need does not count as the bare path's work, which would flatter ours."""
+    code = "import os, pathlib, socketserver, transports as t; os.unlink = 0; t.datagrams(socketserver.UDPServer, {})()"
+    command = [sys.executable, "-c", code.format("pathlib.Path()")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=BENCHMARKS, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("options", [(), ("--twins", "50")], ids=["exhibits", "twins"])
 def test_the_exhibits_benchmark_runs_on_one_exhibit(tmp_path, options):
     """A short run finds an exhibit at its minimum, and flags no twin."""

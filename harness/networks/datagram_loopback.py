@@ -21,14 +21,18 @@ from handshaker.harness.networks.datagram_sockets import DatagramSocket
 from handshaker.harness.networks.peers import ARRIVAL_S, readable
 from handshaker.harness.places import Place
 from handshaker.harness.recorder import RUN
+from handshaker.harness.transports import TRANSPORTS
 
 __all__ = ["HOME", "KernelDatagramPeer", "LoopbackDatagramNetwork", "LoopbackDatagramSocket"]
 
 _Kernel: Final[Any] = socket.SocketType  # the C class below socket.socket: what is called on it is not recorded
-_WITHOUT_WAITING: Final = DGRAM | socket.SOCK_NONBLOCK
+_NONBLOCK: Final = int(socket.SOCK_NONBLOCK)
+_WITHOUT_WAITING: Final = DGRAM | _NONBLOCK
 _CHUNK_BYTES: Final = 65_536  # more would be mapped and unmapped for every read
 _RECEIVE_BYTES: Final = 1_048_576
 _SEND_BYTES: Final = 106_496  # the kernel doubles it: the usual send buffer, whatever this machine's is
+_FREE: Final = {name: Place(name).address for name, row in TRANSPORTS.items() if row.datagram and not row.unix}
+"""Where a server binds that needs no folder of its own: the kernel chooses the port."""
 
 
 class KernelDatagramPeer(DatagramPeer):
@@ -105,7 +109,8 @@ class KernelDatagramPeer(DatagramPeer):
 
     def look(self) -> None:
         """Take what has come from elsewhere than the server's own socket."""
-        while self.here and self.reading:
+        # Nothing has, mostly, and an exception that says so takes longer than asking.
+        while self.here and self.reading and readable(self._socket.fileno(), 0):
             try:
                 data, address = self._socket.recvfrom(_CHUNK_BYTES)
             except BlockingIOError:
@@ -146,7 +151,9 @@ class LoopbackDatagramSocket(DatagramSocket):
     """The server's socket of the loopback network; also what `socket.socket` makes while a server is constructed."""
 
     def __init__(self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:  # noqa: A002
-        super().__init__(family, type | socket.SOCK_NONBLOCK, proto, fileno)
+        _Kernel.__init__(self, family, type | _NONBLOCK, proto, fileno)
+        self._io_refs = 0
+        self._closed = False
         self.family_number = INET if family == -1 else int(family)
         self._timeout = socket.getdefaulttimeout()
         self._server: Any = None
@@ -242,16 +249,19 @@ class _KernelLine(Line):
 class LoopbackDatagramNetwork(DatagramNetwork):
     """One Case of datagrams over the kernel's loopback interface."""
 
-    __slots__ = ("beside", "server")
+    __slots__ = ("server",)
 
     def __init__(self, case: Case) -> None:
-        place = Place(case.transport)
-        super().__init__(case, place.address, place)
-        self.beside = place.beside
-        """What gives a Unix peer its path."""
+        place = None if case.transport in _FREE else Place(case.transport)
+        super().__init__(case, _FREE[case.transport] if place is None else place.address, place)
         self.server: Any = None
         """The address of the server's socket."""
-        HOME.path = place.address
+        HOME.path = self.address
+
+    def beside(self, name: str) -> str:
+        """The path of a Unix peer, beside the server's."""
+        place: Any = self._place
+        return str(place.beside(name))
 
     def listen(self, listener: Any) -> None:
         """Let the peers of this Case send to *listener*."""

@@ -7,6 +7,7 @@ sockets a peer that has left refuses (its path is still there), and one that doe
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import socket
 import sys
@@ -94,6 +95,7 @@ def _charge(size: int) -> int:
     return (1 << (size - paged + 319).bit_length()) + 256 + paged
 
 
+@functools.cache
 def _peer_address(family: int, number: int, form: str) -> Any:
     if family != UNIX:
         return _address_in(family, HERE[family], FIRST_PEER_PORT + number)

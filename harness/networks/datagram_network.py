@@ -55,12 +55,12 @@ class DatagramNetwork:
 
     def ready(self) -> bool:
         """Whether the server would turn again: a datagram is there, or its socket is closed, which it cannot see."""
-        if not self._is_something_there():
+        if not self.line.queue and not self._bring_something():
             return False
         self._settled = -1
         return True
 
-    def _is_something_there(self) -> bool:
+    def _bring_something(self) -> bool:
         line = self.line
         while not line.queue:
             if not line.open:
