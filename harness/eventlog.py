@@ -27,6 +27,9 @@ _LENGTH_BYTES: Final = 4
 _TEXT: Final = "probe.stderr"
 _BEGINNINGS: Final = ("init.enter", "setup.enter")
 _KEPT: Final = 4
+_TALK: Final = frozenset({_TEXT, "probe.warning", "network.sleep"})
+_TALK_BYTES_MAX: Final = 2 * 1024 * 1024
+"""When a process has written so much, what a handler can say in an endless loop is not written down any more."""
 _STOPS: Final = ("network.stalled", "network.spinning", "network.limit", "network.kernel")
 
 
@@ -41,6 +44,8 @@ class Moment(NamedTuple):
 class _Here(threading.local):
     stamp = 0
     written = 0
+    said: tuple[Any, int] = (None, 0)  # what was said last, and how many events had been written by then
+    kept = 0  # how much of it
 
 
 class EventLog:
@@ -50,6 +55,7 @@ class EventLog:
         self._fd = _file_without_a_name()
         self._here = _Here()
         self.count = 0  # events that this process has written, with those that it inherited
+        self._bytes = 0  # that they take
 
     def fileno(self) -> int:
         """The descriptor, which belongs to whoever has it open."""
@@ -59,6 +65,8 @@ class EventLog:
         """Write one event down, with the time and with who writes."""
         here = self._here
         what, payload = event
+        if self._bytes > _TALK_BYTES_MAX and what[0] in _TALK:
+            return
         record = (here.stamp or monotonic_ns(), os.getpid(), get_ident(), what, payload)
         try:
             data = marshal.dumps(record)
@@ -67,6 +75,16 @@ class EventLog:
         os.write(self._fd, len(data).to_bytes(_LENGTH_BYTES, "little") + data)
         here.written += 1
         self.count += 1
+        self._bytes += len(data)
+
+    def say(self, what: tuple[Any, ...], text: str, most: int) -> None:
+        """Write *text* down as a part of what this thread says in one go, of which *most* is kept."""
+        here = self._here
+        here.kept = here.kept if here.said == (what, here.written) else 0
+        if here.kept < most:
+            self.emit((what, text[:most]))
+            here.kept += len(text)
+            here.said = what, here.written
 
     def hold(self, time_ns: int) -> None:
         """From here on events of this thread have happened at *time_ns*; 0: now.
@@ -137,8 +155,8 @@ class LogRecorder(Recorder):
         self._log.emit(event)
 
     def append_text(self, what: tuple[Any, ...], text: str, most: int) -> None:
-        """Write one piece down; pieces are joined when they are read."""
-        self._log.emit((what, text[:most]))
+        """Write one piece down, if not enough was said in this go; pieces are joined when they are read."""
+        self._log.say(what, text, most)
 
     def mark(self) -> object:
         """A value that changes when this thread writes something down."""

@@ -53,6 +53,9 @@ class _Stderr(io.TextIOBase):
     def errors(self) -> str | None:  # type: ignore[override]
         return self._real.errors
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)  # such as its name, or reconfigure()
+
     def write(self, text: str) -> int:
         if not RUN.active:
             return self._real.write(text)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from handshaker.harness.recorder import RUN
-from handshaker.targets.instrument import ALIVE, raised, remembered
+from handshaker.targets.instrument import ALIVE, emit_raise, raised, remembered
 from handshaker.targets.instrument_server import TracedServer, instrument_server, without_waiting
 
 __all__ = [
@@ -147,11 +147,19 @@ def end_server(server: Any) -> None:
     note_survivors(at_least=2)
     RUN.connection = -1
     server._handshaker_ends_ = True
-    if _closes_as_usual(type(server)):
-        server.server_close()
+    try:
+        if _closes_as_usual(type(server)):
+            server.server_close()
+        else:
+            without_waiting(server, server.server_close, stuck=False)  # the loop has ended, as far as its owner knows
+    except Exception as exception:  # hosting has not failed by it: all peers were served
+        RUN.emit((("server_close.enter", -1), None))
+        emit_raise(("server_close.raise", -1), exception)
+    except BaseException:
+        if not RUN.stopped:
+            raise
     else:
-        without_waiting(server, server.server_close, stuck=False)  # the loop has ended, as far as its owner knows
-    RUN.emit((("server.closed", -1), None))
+        RUN.emit((("server.closed", -1), None))
 
 
 def _no_lookup(name: str = "") -> str:

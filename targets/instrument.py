@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 from handshaker.harness.contract import BUFFERED_READER, BUFFERED_WRITER
 from handshaker.harness.held import HELD
-from handshaker.harness.recorder import RUN, injected, qualified
+from handshaker.harness.recorder import RUN, ConcurrentRun, injected, qualified
 from handshaker.targets.base import is_inside
 from handshaker.targets.bases import bases, handler_bases, server_bases
 from handshaker.targets.defaults import default_hooks
@@ -152,11 +152,11 @@ class TracedHandler:
         Registries and final classes must not see the derived class.
         """
 
-    def __init__(self, request: Any, client_address: Any, server: Any, *rest: Any, **options: Any) -> None:
-        _begin(self, request, client_address, server)
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        _begin(self, *(arguments if len(arguments) == 3 else _servers_own(arguments, options)))
         number = self.__dict__["_handshaker_"][0]
         try:
-            super().__init__(request, client_address, server, *rest, **options)  # type: ignore[call-arg]
+            super().__init__(*arguments, **options)
         except BaseException as exception:
             emit_raise(("init.raise", RUN.connection, number), exception)
             raise
@@ -203,6 +203,15 @@ class TracedHandler:
             return _hook(self, _FINISH, number, super().finish, sends=True)  # type: ignore[misc]
         finally:
             HELD.data = None
+
+
+def _servers_own(arguments: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """The request, the client's address and the server among what a constructor is given, as a partial adds to them."""
+    for place in range(len(arguments) - 2):
+        if isinstance(arguments[place + 2], server_bases()):
+            return arguments[place : place + 3]
+    given = dict(zip(_SUPPLIED, arguments, strict=False)) | options
+    return given.get("request"), given.get("client_address"), given.get("server")
 
 
 def _begin(handler: Any, request: Any, client_address: Any, server: Any) -> None:
@@ -328,7 +337,8 @@ class _Births:
 
     def __exit__(self, *_: object) -> None:
         self._here.depth -= 1
-        if not self._here.depth:
+        # In a house another thread may be between its entering and the birth: there the constructors stay as they are.
+        if not self._here.depth and not isinstance(RUN, ConcurrentRun):
             for base, original in self._originals.items():
                 base.__init__ = original
 

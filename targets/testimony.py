@@ -10,7 +10,7 @@ import builtins
 import errno
 import socketserver
 import sys
-from typing import Any
+from typing import Any, Final
 
 from handshaker.harness.recorder import RUN
 from handshaker.targets.homes import innermost_user_line
@@ -18,14 +18,18 @@ from handshaker.targets.instrument import hosting_failure, note_birth
 
 __all__ = ["hear", "rebuilt", "testify", "told"]
 
+_MESSAGE_MAX: Final = 10_000
+"""How much of a message is told: the door takes no more at once than the kernel does."""
+
 
 def told(error: BaseException) -> tuple[Any, ...]:
     """*error* as plain values: its type, its message and place, the attribute that a server lacked, its number."""
     line = innermost_user_line(error.__traceback__)
     lacked = getattr(error, "name", None) if isinstance(error, AttributeError) and hosting_failure(error) else None
     number, message = (error.errno, error.strerror) if isinstance(error, OSError) else (None, None)
-    message = message or str(error)
-    return type(error).__name__, f"{message} at {line}" if line else f"{message}", lacked, number
+    message = str(message or error)[:_MESSAGE_MAX]
+    number = number if isinstance(number, int) else None
+    return type(error).__name__, f"{message} at {line}" if line else message, lacked, number
 
 
 def rebuilt(name: str, message: str, lacked: str | None, number: int | None) -> BaseException:

@@ -29,6 +29,7 @@ ESCAPED: Final = 98
 
 _CORNERED: Final = 71  # the exit status of a process that we have ended, since its handler swallows every stop
 _STRANGERS: Final = 1_000
+_WITHOUT_WAITING: Final = os.WEXITED | os.WNOHANG | os.WNOWAIT
 _real_fork, _real_waitpid, _real_wait, _real_exit = os.fork, os.waitpid, os.wait, os._exit
 _real_start = threading.Thread.start
 
@@ -118,7 +119,7 @@ class Watch:
     def note_children(self, moment: str, dead_before: set[int]) -> None:
         """Write down how many children there are; *dead_before* had ended before they should have been reaped."""
         dead = self.zombies()
-        alive = len(self.children) - len(dead)
+        alive = sum(map(_is_child, list(self.children))) - len(dead)
         zombies = len(dead & dead_before)
         if moment != "turn" or zombies or alive > self.peak:
             RUN.emit((("probe.children", -1, moment, alive, zombies), None))
@@ -142,9 +143,18 @@ WATCH: Final = Watch()
 def _is_zombie(pid: int) -> bool:
     """Whether this child has ended and was not waited for, which it is not by asking."""
     try:
-        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        return os.waitid(os.P_PID, pid, _WITHOUT_WAITING) is not None
     except ChildProcessError:
         return False
+
+
+def _is_child(pid: int) -> bool:
+    """Whether nobody has waited for it: by os.wait3(), say, or by ignoring SIGCHLD."""
+    try:
+        os.waitid(os.P_PID, pid, _WITHOUT_WAITING)
+    except ChildProcessError:
+        return False
+    return True
 
 
 # what the server calls

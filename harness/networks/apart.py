@@ -194,14 +194,20 @@ class ApartNetwork:
         began, before = self._clocks
         busy = (cpu_seconds(self._house.pid) - before) / (time.monotonic() - began)
         kind = "network.spinning" if busy > _BUSY_SHARE else "network.stalled"
-        stacks = self._house.stacks()
+        stacks = self._stacks()
         hung = list(self.crowd.hung()) or list(self.crowd.unfinished())
         for number, waits, state in hung:
             told = ("network.stalled", number, waits) if waits else (kind, number, operation)
             RUN.emit(((*told, state), stacks))
         if not hung:
             RUN.emit(((kind, -1, operation, "open"), stacks))
+        self.crowd.stamp_ns = 0
         self._finished = True
+
+    def _stacks(self) -> str:
+        """What all threads are doing. To be asked interrupts them: what follows is told as of the moment before."""
+        self.crowd.stamp_ns = time.monotonic_ns()
+        return self._house.stacks()
 
     # the owner's acts
 
@@ -250,7 +256,8 @@ class ApartNetwork:
         return bool(until())
 
     def _blocked(self, nth: int, act: Act) -> None:
-        RUN.emit((("owner.blocked", -1, act.action, nth), self._house.stacks()))
+        RUN.emit((("owner.blocked", -1, act.action, nth), self._stacks()))
+        self.crowd.stamp_ns = 0
 
     def _end_acts(self) -> None:
         """What was begun may come to its end, but nobody insists."""

@@ -13,6 +13,7 @@ from handshaker.harness.recorder import RUN
 __all__ = [
     "EVENTS_MAX",
     "IDLE_READS_MAX",
+    "LONGEST_S",
     "REPLY_BYTES_MAX",
     "SWALLOWED_STOPS_MAX",
     "Stopped",
@@ -26,6 +27,8 @@ REPLY_BYTES_MAX: Final = 4 * 1024 * 1024
 EVENTS_MAX: Final = 50_000
 IDLE_READS_MAX: Final = 200
 SWALLOWED_STOPS_MAX: Final = 1_000
+LONGEST_S: Final = 2**63 / 1e9
+"""What Python can wait for is shorter: it counts in nanoseconds."""
 
 
 class Stopped(BaseException):

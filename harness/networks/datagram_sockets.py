@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from contextlib import ExitStack
 from threading import get_ident
 from typing import Any, Final, NoReturn, Protocol
 
@@ -21,7 +22,7 @@ from handshaker.harness.networks.datagram_addresses import DGRAM, DONTWAIT, PEEK
 from handshaker.harness.networks.datagram_peers import DatagramPeer, Line
 from handshaker.harness.networks.datagram_unconnected import Unconnected
 from handshaker.harness.networks.player import PLAYED
-from handshaker.harness.networks.sockets import failure
+from handshaker.harness.networks.sockets import failure, writable
 from handshaker.harness.recorder import RUN
 
 __all__ = ["DatagramSocket", "Exchange"]
@@ -119,13 +120,13 @@ class DatagramSocket(Unconnected):
 
     def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
         """Receive into *buffer*; also the address of the sender."""
-        view = memoryview(buffer).cast("B")
-        if nbytes < 0:
-            raise ValueError("negative buffersize in recvfrom_into")
-        if nbytes > len(view):
-            raise ValueError("nbytes is greater than the length of the buffer")
-        data, address, _ = self._take(nbytes or len(view), flags)
-        view[: len(data)] = data
+        with writable(buffer) as view:
+            if nbytes < 0:
+                raise ValueError("negative buffersize in recvfrom_into")
+            if nbytes > len(view):
+                raise ValueError("nbytes is greater than the length of the buffer")
+            data, address, _ = self._take(nbytes or len(view), flags)
+            view[: len(data)] = data
         return len(data), address
 
     def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0, /) -> tuple[bytes, list[Any], int, Any]:
@@ -137,13 +138,14 @@ class DatagramSocket(Unconnected):
 
     def recvmsg_into(self, buffers: Any, ancbufsize: int = 0, flags: int = 0, /) -> tuple[int, list[Any], int, Any]:
         """Receive into several buffers without ancillary data."""
-        views = [memoryview(buffer).cast("B") for buffer in buffers]
-        data, address, cut = self._take(sum(map(len, views)), flags)
-        position = 0
-        for view in views:
-            part = data[position : position + len(view)]
-            view[: len(part)] = part
-            position += len(part)
+        with ExitStack() as held:
+            views = [held.enter_context(writable(buffer)) for buffer in buffers]
+            data, address, cut = self._take(sum(map(len, views)), flags)
+            position = 0
+            for view in views:
+                part = data[position : position + len(view)]
+                view[: len(part)] = part
+                position += len(part)
         return len(data), [], TRUNC if cut else 0, address
 
     def _take(self, size: int, flags: int) -> tuple[bytes, Any, bool]:

@@ -24,10 +24,13 @@ class Unconnected(VirtualTimeout):
     exchange: Any
     """What the socket is for; None while its server is constructed."""
     _released: bool
+    _serial: int
 
     def _kernel(self, operation: str) -> NoReturn:
         if self.exchange is None:  # some servers look for their own address with a socket that goes nowhere
             raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
+        if self._serial != RUN.serial:  # kept from an earlier run
+            raise OSError(errno.EBADF, "Bad file descriptor")
         stop("network.kernel", RUN.connection, operation)
 
     def _not_released(self) -> None:

@@ -120,7 +120,7 @@ class House:
         self.exit_fd = -1
         self.pid = 0
         try:
-            self.pid = self._fork(live, theirs, far)
+            self._fork(live, theirs, far)
             self.exit_fd = os.pidfd_open(self.pid)
         finally:
             theirs.close()
@@ -128,19 +128,23 @@ class House:
             if self.exit_fd < 0:
                 self.end()
 
-    def _fork(self, live: Callable[[Door], None], theirs: Door, far: socket.socket) -> int:
+    def _fork(self, live: Callable[[Door], None], theirs: Door, far: socket.socket) -> None:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):
                 stream.flush()  # what is still held here would be written by both
         parent = os.getpid()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # forking is ours to answer for, whatever threads run
-            pid = os.fork()
-        if pid == 0:
-            self.door.close()
-            self._lifeline.close()
-            _live(lambda: live(theirs), parent, far, self._stacks)
-        return pid
+        # A Ctrl-C must not come between: a house would go on as a second one of us, and we would not know its number.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # forking is ours to answer for, with any threads
+                self.pid = os.fork()
+            if self.pid == 0:
+                self.door.close()
+                self._lifeline.close()
+                _live(lambda: live(theirs), parent, far, self._stacks, mask)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def reap(self, seconds: float = 0.0) -> bool:
         """Whether the house has ended within *seconds*; `status` is its exit code then (negative: the signal)."""
@@ -249,11 +253,12 @@ def _subreaper(value: int) -> int:
     return before.value
 
 
-def _live(body: Callable[[], None], parent: int, lifeline: socket.socket, stacks: int) -> NoReturn:
+def _live(body: Callable[[], None], parent: int, lifeline: socket.socket, stacks: int, mask: set[Any]) -> NoReturn:
     """The life of the house, from the fork to its end."""
     status = CRASHED
     try:
         _settle(parent, lifeline, stacks)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         body()
         status = 0
     except BaseException:

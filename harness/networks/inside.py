@@ -81,7 +81,9 @@ class HouseSocket(LiveSocket):
     def _while_waiting(self, operation: str, call: Callable[..., Any], *arguments: Any) -> Any:
         if RUN.connection != self.number:
             return call(self, *arguments)  # another thread of the handler: it says nothing about the handler itself
-        self._peer.begin_waiting(IN_RECV if call is _Kernel.recv else IN_SEND, self.gettimeout())
+        reads = call is _Kernel.recv
+        patience = self._patience(socket.SO_RCVTIMEO if reads else socket.SO_SNDTIMEO)
+        self._peer.begin_waiting(IN_RECV if reads else IN_SEND, patience)
         try:
             return call(self, *arguments)
         finally:

@@ -47,8 +47,8 @@ class Link:
     """Both ends of one connection over TCP."""
 
     __slots__ = (
-        "address", "barren", "dead", "ended", "error", "inbox", "number", "peer_gone", "player", "reading", "released",
-        "reply", "reply_bytes", "room", "shown", "shut_rd", "shut_wr", "tallies", "unread",
+        "aborted", "address", "barren", "dead", "ended", "error", "inbox", "number", "peer_gone", "player", "reading",
+        "released", "reply", "reply_bytes", "room", "shown", "shut_rd", "shut_wr", "tallies", "unread",
     )  # fmt: skip
 
     unix = False
@@ -67,6 +67,7 @@ class Link:
         self.reply: list[bytes] = []
         self.reply_bytes = 0
         self.shut_rd = self.shut_wr = self.released = self.unread = False
+        self.aborted = False  # released with SO_LINGER of zero seconds, which sends a reset instead of a FIN
         self.barren = 0
         self.tallies: list[Any] = []
         self.player = Player(number, case.scripts[number], self)
@@ -155,9 +156,10 @@ class Link:
 
     def end(self) -> tuple[Any, ...]:
         """How the stream ended for the peer: the fields of `peer.end`."""
+        seen_first = self.shut_wr and (self.dead or self.reply_bytes <= RESET_CUTS_BYTES)  # the FIN before the reset
         how = how_it_ended(
             gone=self.peer_gone,
-            cut=self.unread and (not self.shut_wr or (not self.dead and self.reply_bytes > RESET_CUTS_BYTES)),
+            cut=(self.unread or self.aborted) and not seen_first,
             over=self.released or self.shut_wr,
         )
         return ("peer.end", self.number, how, self.unread, self.player.unplayed)

@@ -25,6 +25,7 @@ from handshaker.harness.recorder import RUN
 __all__ = ["LivePeer", "LiveSocket", "unread_bytes"]
 
 _Kernel: Any = socket.SocketType
+_ONCE: Final = socket.MSG_PEEK | socket.MSG_DONTWAIT
 _SLICE_MS: Final = 5
 _SAYING_SLICES: Final = 400
 
@@ -77,6 +78,8 @@ def unread_bytes(descriptor: int, inode: int) -> int:
 class LiveSocket(PulledSocket):
     """The request socket in real time: everything is the kernel's, and written down."""
 
+    _late: OSError | None = None  # what ended a read that had bytes to give
+
     def __init__(self, descriptor: int, peer: LivePeer) -> None:
         super().__init__(peer.family, socket.SOCK_STREAM, 0, fileno=descriptor)
         if peer.small_buffers:
@@ -95,7 +98,27 @@ class LiveSocket(PulledSocket):
             self._not_released()
 
     def _read(self, size: int, flags: int) -> bytes:
-        waits = size and self.gettimeout() is None and not flags & socket.MSG_DONTWAIT
+        late, self._late = self._late, None
+        if late is not None:
+            raise late
+        if flags & socket.MSG_WAITALL and not flags & _ONCE and size and self.gettimeout() is None:
+            return self._read_all(size, flags & ~socket.MSG_WAITALL)
+        return self._read_once(size, flags)
+
+    def _read_all(self, size: int, flags: int) -> bytes:
+        """What the kernel does for MSG_WAITALL, piece by piece, so that it can be seen what was taken by now."""
+        data = b""
+        try:
+            while len(data) < size and (part := self._read_once(size - len(data), flags)):
+                data += part
+        except OSError as error:
+            if not data:
+                raise
+            self._late = error.with_traceback(None) if isinstance(error, ConnectionError) else None
+        return data
+
+    def _read_once(self, size: int, flags: int) -> bytes:
+        waits = size and self._patience(socket.SO_RCVTIMEO) is None and not flags & socket.MSG_DONTWAIT
         data: bytes = self._while_waiting("recv" if waits else "", _Kernel.recv, size, flags)
         if not data and size:
             self._barren += 1
@@ -116,7 +139,7 @@ class LiveSocket(PulledSocket):
 
     def _write(self, data: memoryview, *, whole: bool) -> int:
         check_events(self.number)
-        waits = "send" if self.gettimeout() is None else ""
+        waits = "send" if self._patience(socket.SO_SNDTIMEO) is None else ""
         sent = self._while_waiting(waits, _Kernel.sendall if whole else _Kernel.send, data)
         count: int = len(data) if whole else sent
         if not self._peer.gone:

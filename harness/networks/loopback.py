@@ -59,12 +59,14 @@ class LoopbackSocket(PulledSocket, VirtualTimeout):
         if flags:
             return self._read_specially(size, flags)
         if self._peer.sent == self._peer.taken:
-            self._wait_for_input(self._timeout)
+            self._wait_for_input(self._timeout if self._own_timeouts is None else self._patience(socket.SO_RCVTIMEO))
         return self._receive(size)
 
     def _read_specially(self, size: int, flags: int) -> bytes:
         # As in memory: Python hides both flags from sockets that have a timeout.
-        patience = 0.0 if flags & socket.MSG_DONTWAIT and self._timeout is None else self._timeout
+        patience = self._patience(socket.SO_RCVTIMEO)
+        if flags & socket.MSG_DONTWAIT and self._timeout is None:
+            patience = 0.0
         peek = flags & socket.MSG_PEEK
         if self._peer.sent == self._peer.taken:
             self._wait_for_input(patience)
@@ -130,9 +132,9 @@ class LoopbackSocket(PulledSocket, VirtualTimeout):
         if deadline is None:
             stop("network.stalled", self.number, operation, self._peer.player.state)
         self._note_barren(operation)
-        if patience == 0:
-            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
         CLOCK.move(deadline - CLOCK.now)
+        if patience == 0 or self._timeout is None:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
         raise TimeoutError("timed out")
 
     # writing
@@ -140,7 +142,8 @@ class LoopbackSocket(PulledSocket, VirtualTimeout):
     def _write(self, data: memoryview, *, whole: bool) -> int:
         if self._peer.consumed:
             self._peer.player.before_write()
-        deadline = None if self._timeout is None else CLOCK.now + self._timeout
+        patience = self._patience(socket.SO_SNDTIMEO)
+        deadline = None if patience is None else CLOCK.now + patience
         done, length = 0, len(data)
         while True:
             check_events(self.number)
@@ -176,7 +179,7 @@ class LoopbackSocket(PulledSocket, VirtualTimeout):
             return
         turn = peer.player.advance(deadline)
         if turn is not PLAYED or self._timeout == 0:
-            self._give_up("send", deadline, self._timeout)
+            self._give_up("send", deadline, self._patience(socket.SO_SNDTIMEO))
 
     # the rest
 
@@ -191,9 +194,6 @@ class LoopbackSocket(PulledSocket, VirtualTimeout):
         self._peer.unread = not self._peer.consumed
         self._peer.released = True
         _Kernel.close(self)
-
-    def _kernel(self, operation: str) -> NoReturn:
-        stop("network.kernel", self.number, operation)
 
     def fileno(self) -> int:
         """-1 once closed; who wants the descriptor reads past this socket, so the Case must be played in real time."""

@@ -53,7 +53,8 @@ class MemorySocket(PulledSocket, KernelLess):
             return b""
         if flags:
             return self._read_specially(link, size, flags)
-        if not link.inbox and not self._wait_for_input(link, self._timeout):
+        patience = self._timeout if self._own_timeouts is None else self._patience(socket.SO_RCVTIMEO)
+        if not link.inbox and not self._wait_for_input(link, patience):
             return b""
         link.barren = 0
         return link.take(size, peek=False)
@@ -61,7 +62,9 @@ class MemorySocket(PulledSocket, KernelLess):
     def _read_specially(self, link: Link, size: int, flags: int) -> bytes:
         # Python waits for a socket with a timeout before it asks the kernel, so there MSG_DONTWAIT changes nothing, and
         # MSG_WAITALL neither, for such a socket is non-blocking underneath (Modules/socketmodule.c, sock_call_impl).
-        patience = 0.0 if flags & socket.MSG_DONTWAIT and self._timeout is None else self._timeout
+        patience = self._patience(socket.SO_RCVTIMEO)
+        if flags & socket.MSG_DONTWAIT and self._timeout is None:
+            patience = 0.0
         if flags & socket.MSG_PEEK and link.inbox:
             self._peek_again(link)
         elif not link.inbox and not self._wait_for_input(link, patience):
@@ -120,9 +123,9 @@ class MemorySocket(PulledSocket, KernelLess):
         if deadline is None:
             stop("network.stalled", self.number, operation, link.player.state)
         self._barren(link, operation)
-        if patience == 0:
-            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
         CLOCK.move(deadline - CLOCK.now)
+        if patience == 0 or self._timeout is None:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
         raise TimeoutError("timed out")
 
     # writing
@@ -131,7 +134,8 @@ class MemorySocket(PulledSocket, KernelLess):
         link = self._link
         if not link.inbox:
             link.player.before_write()
-        deadline = None if self._timeout is None else CLOCK.now + self._timeout
+        patience = self._timeout if self._own_timeouts is None else self._patience(socket.SO_SNDTIMEO)
+        deadline = None if patience is None else CLOCK.now + patience
         done = 0
         while True:
             self._may_write(link)
@@ -162,7 +166,7 @@ class MemorySocket(PulledSocket, KernelLess):
         while not self._room(link) and not link.error:
             turn = link.player.advance(deadline)
             if turn is not PLAYED or self._timeout == 0:
-                self._give_up(link, "send", deadline, self._timeout)
+                self._give_up(link, "send", deadline, self._patience(socket.SO_SNDTIMEO))
 
     # the rest
 
@@ -176,10 +180,8 @@ class MemorySocket(PulledSocket, KernelLess):
             link.shut_writing()
 
     def _release(self) -> None:
+        self._link.aborted = self._aborts
         self._link.release()
-
-    def _kernel(self, operation: str) -> NoReturn:
-        stop("network.kernel", self.number, operation)
 
     def getsockopt(self, level: int, optname: int, buflen: int = 0, /) -> Any:
         """What `setsockopt` set; SO_ERROR gives the pending error, once."""

@@ -11,15 +11,21 @@ from __future__ import annotations
 import errno
 import functools
 import socket
+import struct
+from contextlib import ExitStack
+from math import isnan
+from operator import index
 from threading import get_ident
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
-from handshaker.harness.networks.bounds import stopped_again
+from handshaker.harness.networks.bounds import LONGEST_S, stop, stopped_again
 from handshaker.harness.networks.files import Tally, open_file
 from handshaker.harness.recorder import RUN, injected
 
-__all__ = ["SHUTDOWNS", "PulledSocket", "VirtualTimeout", "failure", "name_of"]
+__all__ = ["SHUTDOWNS", "PulledSocket", "VirtualTimeout", "failure", "name_of", "writable"]
 
+_STRUCTS: Final = {option: struct.Struct("ll") for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO)}
+_STRUCTS[socket.SO_LINGER] = struct.Struct("ii")
 SHUTDOWNS = {socket.SHUT_RD: "rd", socket.SHUT_WR: "wr", socket.SHUT_RDWR: "rdwr"}
 
 
@@ -43,6 +49,29 @@ def _whats(number: int) -> tuple[dict[str, tuple[Any, ...]], dict[str, tuple[Any
     return read, end, ("socket.send", number, "sendall", True, False)
 
 
+def writable(buffer: Any) -> memoryview:
+    """The bytes of *buffer*, to be released whatever happens: as long as it is viewed it cannot be resized."""
+    view = memoryview(buffer)
+    if view.readonly:
+        raise TypeError(f"a read-write bytes-like object is required, not {type(buffer).__name__}")
+    return view.cast("B")
+
+
+def _fixed(data: Any) -> memoryview:
+    """The bytes of *data*, copied if they may change: an exception keeps this view, which must not hold *data* fast."""
+    view = memoryview(data).cast("B")
+    return view if type(data) is bytes else memoryview(view.tobytes())
+
+
+def _numbers(option: int, value: Any) -> tuple[int, int]:
+    """The two numbers that the *value* of this *option* of the socket is made of."""
+    shape = _STRUCTS[option]
+    if isinstance(value, int) or len(memoryview(value)) < shape.size:
+        raise OSError(errno.EINVAL, "Invalid argument")
+    first, second = shape.unpack_from(value)
+    return first, second
+
+
 class VirtualTimeout(socket.socket):
     """The timeout of a socket whose waiting happens in virtual time: a number of ours, unknown to the kernel."""
 
@@ -60,14 +89,18 @@ class VirtualTimeout(socket.socket):
 
     def setblocking(self, flag: bool, /) -> None:
         """Blocking for ever, or not at all."""
-        self.settimeout(None if flag else 0.0)
+        self.settimeout(None if index(flag) else 0.0)
 
     def settimeout(self, value: float | None, /) -> None:
         """Let operations wait for *value* seconds; None: for ever."""
         if value is not None and not isinstance(value, int | float):
             raise TypeError(f"a timeout is a number of seconds or None, not {type(value).__name__}")
-        if value is not None and value < 0:
-            raise ValueError("Timeout value out of range")
+        if value is not None and not 0 <= value < LONGEST_S:
+            if isnan(value):
+                raise ValueError("Invalid value NaN (not a number)")
+            if -LONGEST_S < value < 0:
+                raise ValueError("Timeout value out of range")
+            raise OverflowError("timestamp out of range for platform time_t")
         self._timeout = None if value is None else float(value)
 
 
@@ -79,6 +112,8 @@ class PulledSocket(socket.socket):
     by_collector: bool
     _tallies: list[Tally]
     _rest: bytes
+    _own_timeouts: dict[int, float | None] | None = None
+    _aborts = False  # whether closing sends a reset: it lingers for no time at all
 
     def _begin(self, number: int) -> None:
         self.number = number
@@ -105,27 +140,36 @@ class PulledSocket(socket.socket):
         raise NotImplementedError
 
     def _kernel(self, operation: str) -> NoReturn:
-        raise NotImplementedError
+        """Say that the Case needs a kernel object, unless this socket was kept from an earlier run."""
+        if self._serial != RUN.serial:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        stop("network.kernel", self.number, operation)
+
+    def _patience(self, option: int) -> float | None:
+        """How long a read (SO_RCVTIMEO) or write (SO_SNDTIMEO) may wait: Python's timeout, else the socket's own."""
+        timeout = self.gettimeout()
+        return timeout if timeout is not None else (self._own_timeouts or {}).get(option)
 
     # reading
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
         """Receive up to *bufsize* bytes of what the peer's Script brings next."""
-        if bufsize < 0:
+        size = index(bufsize)
+        if size < 0:
             raise ValueError("negative buffersize in recv")
-        return self._take("recv", bufsize, flags)
+        return self._take("recv", size, flags)
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         """Receive into *buffer*."""
-        view = memoryview(buffer).cast("B")
-        room = len(view)
-        if not 0 <= nbytes <= room:
-            rule = "negative buffersize in recv_into" if nbytes < 0 else "buffer too small for requested bytes"
-            raise ValueError(rule)
-        data = self._take("recv", nbytes or room, flags)
-        count = len(data)
-        view[:count] = data
-        return count
+        with writable(buffer) as view:
+            room = len(view)
+            if not 0 <= nbytes <= room:
+                rule = "negative buffersize in recv_into" if nbytes < 0 else "buffer too small for requested bytes"
+                raise ValueError(rule)
+            data = self._take("recv", nbytes or room, flags)
+            count = len(data)
+            view[:count] = data
+            return count
 
     def recvfrom(self, bufsize: int, flags: int = 0, /) -> tuple[bytes, Any]:
         """Receive, with no address, as a connected stream socket does."""
@@ -141,13 +185,14 @@ class PulledSocket(socket.socket):
 
     def recvmsg_into(self, buffers: Any, ancbufsize: int = 0, flags: int = 0, /) -> tuple[int, list[Any], int, Any]:
         """Receive into several buffers without ancillary data."""
-        views = [memoryview(buffer).cast("B") for buffer in buffers]
-        data = self._take("recv", sum(map(len, views)), flags)
-        position = 0
-        for view in views:
-            part = data[position : position + len(view)]
-            view[: len(part)] = part
-            position += len(part)
+        with ExitStack() as held:
+            views = [held.enter_context(writable(buffer)) for buffer in buffers]
+            data = self._take("recv", sum(map(len, views)), flags)
+            position = 0
+            for view in views:
+                part = data[position : position + len(view)]
+                view[: len(part)] = part
+                position += len(part)
         return len(data), [], 0, None
 
     def _take(self, operation: str, size: int, flags: int) -> bytes:
@@ -204,7 +249,7 @@ class PulledSocket(socket.socket):
 
     def send(self, data: Any, flags: int = 0, /) -> int:
         """Hand over as many bytes as there is room for; returns how many."""
-        view = memoryview(data).cast("B")
+        view = _fixed(data)
         try:
             self._usable("send")
             part = view
@@ -226,7 +271,7 @@ class PulledSocket(socket.socket):
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:
         """Hand over all of *data* or raise."""
-        view = memoryview(data).cast("B")
+        view = _fixed(data)
         try:
             self._usable("send")
             if RUN.hardships is not None:
@@ -236,7 +281,7 @@ class PulledSocket(socket.socket):
             self._failed("send", error)
             raise
         if count:
-            RUN.emit((self._what_sendall, bytes(data) if type(data) is not bytes else data))
+            RUN.emit((self._what_sendall, view.obj))
 
     def sendto(self, data: Any, *_: Any) -> int:
         """Send; the address is ignored, as a connected stream socket does."""
@@ -279,13 +324,23 @@ class PulledSocket(socket.socket):
 
     def setblocking(self, flag: bool, /) -> None:
         """Wait for ever, or not at all, and write it down."""
-        self.settimeout(None if flag else 0.0)
+        self.settimeout(None if index(flag) else 0.0)
 
     def setsockopt(self, level: int, optname: int, value: Any, *optlen: int) -> None:
         """Set the option, and write it down."""
         self._not_released()
+        if level == socket.SOL_SOCKET and optname in _STRUCTS:
+            self._heed(optname, *_numbers(optname, value))
         super().setsockopt(level, optname, value, *optlen)
         RUN.emit((("socket.setsockopt", self.number, f"{level}/{optname}"), repr(value)))
+
+    def _heed(self, option: int, first: int, second: int) -> None:
+        """An option that changes how the socket waits, or how it ends."""
+        if option == socket.SO_LINGER:
+            self._aborts = bool(first) and not second
+        else:
+            seconds = first + second / 1e6
+            self._own_timeouts = {**(self._own_timeouts or {}), option: seconds or None}
 
     # ending
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import socketserver
+import struct
 import threading
 import time
 
@@ -74,6 +76,34 @@ class Spins(socketserver.BaseRequestHandler):
     def handle(self):
         while True:
             pass
+
+
+class WaitsForAllOfIt(socketserver.BaseRequestHandler):
+    """Has the kernel wait until a record is complete."""
+
+    def handle(self):
+        while data := self.request.recv(4, socket.MSG_WAITALL):
+            self.request.sendall(data.upper() + b";")
+
+
+class IsWokenBySignals(socketserver.BaseRequestHandler):
+    """Does nothing until a signal comes, whatever it is for."""
+
+    def handle(self):
+        signal.pause()
+        self.request.sendall(b"woken")
+
+
+class HasAPatientSocket(socketserver.BaseRequestHandler):
+    """Its socket waits for a moment only, by a timeout of its own."""
+
+    def handle(self):
+        self.request.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, 300_000))
+        try:
+            while data := self.request.recv(10):
+                self.request.sendall(data.upper())
+        except BlockingIOError:
+            self.request.sendall(b"too late")
 
 
 class SwallowsEverything(socketserver.BaseRequestHandler):
@@ -151,6 +181,17 @@ class KeepsItsCopy(socketserver.ForkingMixIn, socketserver.TCPServer):
 class NeverReaps(socketserver.ForkingMixIn, socketserver.TCPServer):
     def collect_children(self, *, blocking=False):
         """Leaves zombies."""
+
+
+class ReapsInItsOwnWay(socketserver.ForkingMixIn, socketserver.TCPServer):
+    """Waits for its children by os.wait3(), which nobody watches."""
+
+    def collect_children(self, *, blocking=False):
+        while self.active_children:
+            pid, _, _ = os.wait3(0 if blocking else os.WNOHANG)
+            if not pid:
+                return
+            self.active_children.discard(pid)
 
 
 class Pool(socketserver.TCPServer):

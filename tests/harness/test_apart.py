@@ -16,6 +16,7 @@ from tests.harness.apart_play import (
     BOTH,
     DATAGRAMS,
     LINE,
+    SILENT,
     STREAMS,
     TWO_DATAGRAMS,
     acts,
@@ -99,6 +100,23 @@ def test_peers_pause_and_expect_in_real_time():
     assert [event["met"] for event in trace.of("peer.expect")] == [True]
     assert trace.replies == (b"AB\nCD\n",)
     assert time.monotonic() - began < 10
+
+
+def test_a_socket_that_waits_for_a_moment_only_is_not_stuck():
+    """A read with a timeout of the socket's own ends by itself, and nobody gives the handler up."""
+    trace = play(handlers.HasAPatientSocket, "threading", SILENT)
+    assert not trace.of("network.stalled")
+    assert trace.replies == (b"AB\ntoo late",)
+
+
+@BOTH
+def test_a_read_that_waits_for_all_of_it_is_looked_into(concurrency):
+    """What MSG_WAITALL has taken by now is known: a silent peer is given up at once, and the others are served."""
+    started = time.monotonic()
+    trace = play(handlers.WaitsForAllOfIt, concurrency, SILENT, Script((send(b"ab"), send(b"cdef"), HALF_CLOSE)))
+    assert [(event.connection, event["operation"]) for event in trace.of("network.stalled")] == [(0, "recv")]
+    assert trace.replies[1] == b"ABCD;EF;"
+    assert time.monotonic() - started < 5
 
 
 def test_a_peer_that_stops_reading_holds_up_its_own_handler_only():
@@ -198,6 +216,18 @@ def test_a_server_that_cannot_be_made_is_an_error_of_hosting():
         play(handlers.Echo, "threading", LINE, server=Refuses)
 
 
+@BOTH
+def test_a_long_reason_is_told_as_well(concurrency):
+    """What the constructor raises may have any length: the house tells the beginning of it."""
+
+    class Refuses(handlers.Threaded):
+        def __init__(self, *_):
+            raise OSError("why", "x" * 1_000_000)
+
+    with pytest.raises(OSError, match="xxx"):
+        play(handlers.Echo, concurrency, LINE, server=Refuses)
+
+
 # threads and children
 
 
@@ -243,6 +273,14 @@ def test_zombies_are_counted():
     """A child that nobody waits for is a zombie at the next turn and at the close."""
     trace = play(handlers.Echo, "forking", LINE, server=handlers.NeverReaps)
     assert [event["zombies"] for event in trace.of("probe.children") if event["moment"] == "closed"] == [1]
+
+
+def test_children_that_are_reaped_in_another_way_are_none_any_more():
+    """Nobody is blamed for children that were waited for by a function that is not watched."""
+    trace = play(handlers.Echo, "forking", LINE, LINE, server=handlers.ReapsInItsOwnWay)
+    assert [
+        (event["alive"], event["zombies"]) for event in trace.of("probe.children") if event["moment"] == "closed"
+    ] == [(0, 0)]
 
 
 def test_the_forking_process_has_one_thread(recwarn):
@@ -301,6 +339,21 @@ def test_the_class_that_a_callable_makes_is_told_here(concurrency):
         trace = prepared.play(Case((LINE,), concurrency=concurrency))
     assert trace.of("init.enter")[0]["class"] == "tests.harness.apart_handlers:Echo"
     assert latest_birth() is handlers.Echo
+
+
+def test_a_callable_may_take_its_time():
+    """A handler that is made when another one, made beside it, has ended already is recorded all the same."""
+    seen = []
+
+    def makes_an_echo_late(request, client_address, server):
+        seen.append(request)
+        if len(seen) > 1:
+            time.sleep(0.3)
+        return handlers.Raises(request, client_address, server)
+
+    with stage(makes_an_echo_late, server=handlers.Threaded) as prepared:
+        trace = prepared.play(Case((LINE, LINE), concurrency="threading"))
+    assert sorted(event.connection for event in trace.of("setup.enter")) == [0, 1]
 
 
 def test_the_handler_outlives_its_request_only_if_somebody_keeps_it():

@@ -60,6 +60,13 @@ def test_a_handler_that_hangs_is_killed_with_its_family(concurrency, handler, ho
     assert nobody_left(houses)
 
 
+def test_what_a_handler_does_when_it_was_asked_what_it_does_comes_after_its_stall():
+    """A handler that was interrupted by the question has hung before: nothing of what follows is judged."""
+    trace = play(handlers.IsWokenBySignals, "forking", LINE, limit_s=0.5)
+    order = kinds(trace, "network.stalled", "socket.send")
+    assert order[0] == "network.stalled"
+
+
 @BOTH
 def test_a_handler_that_spins_is_told_from_one_that_hangs(concurrency, houses):
     """It used the processor all the time."""
@@ -127,6 +134,31 @@ def test_ctrl_c_leaves_nothing_behind(concurrency, houses, monkeypatch):
     assert houses
     assert nobody_left(houses)
     assert open_descriptors() == before
+
+
+def test_ctrl_c_while_the_house_is_forked_makes_no_second_player(monkeypatch):
+    """A signal that comes as soon as there are two processes ends the house, and goes no further there."""
+    fork, us = os.fork, os.getpid()
+    reading, writing = os.pipe()
+
+    def interrupted():
+        pid = fork()
+        signal.raise_signal(signal.SIGINT)
+        return pid
+
+    monkeypatch.setattr(os, "fork", interrupted)
+    before = open_descriptors()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            play(handlers.Echo, "threading", LINE)
+    finally:
+        os.write(writing, b".")
+        if os.getpid() != us:
+            os._exit(0)
+    assert open_descriptors() == before
+    os.close(writing)
+    with os.fdopen(reading, "rb") as players:
+        assert players.read() == b"."
 
 
 @BOTH

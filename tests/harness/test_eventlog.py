@@ -6,6 +6,7 @@ import enum
 import os
 import threading
 
+from handshaker.harness import eventlog
 from handshaker.harness.eventlog import EventLog, LogRecorder, Moment, merge
 from handshaker.harness.recorder import Recorder
 
@@ -94,6 +95,35 @@ def test_pieces_of_text_are_joined_for_each_writer():
         (first, "one two"), (second, "other"), (("else", 0), None), (first, "three"),
     ]  # fmt: skip
     log.close()
+
+
+def test_of_what_is_said_in_one_go_a_part_is_kept():
+    """A handler that prints for ever fills no memory; after another event it is heard again."""
+
+    def write(log):
+        recorder = LogRecorder(log)
+        for _ in range(3):
+            for _ in range(1_000):
+                recorder.append_text(("probe.stderr", 0), "x" * 10, 100)
+            recorder.emit((("handle.leave", 0, 0), None))
+
+    texts = [moment.payload for moment in logged(write) if moment.what[0] == "probe.stderr"]
+    assert texts == ["x" * 100] * 3
+
+
+def test_who_makes_events_for_ever_is_heard_no_more(monkeypatch):
+    """Beyond a bound sleeps, warnings and text are not written down; everything else is."""
+    monkeypatch.setattr(eventlog, "_TALK_BYTES_MAX", 2_000)
+
+    def write(log):
+        for _ in range(1_000):
+            log.emit((("network.sleep", 0, 0.1), None))
+            log.emit((("probe.warning", 0, "builtins.UserWarning"), "x" * 10))
+        log.emit((("handle.leave", 0, 0), None))
+
+    moments = logged(write)
+    assert len(moments) < 50
+    assert moments[-1].what[0] == "handle.leave"
 
 
 def test_time_can_be_held():

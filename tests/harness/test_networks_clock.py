@@ -6,9 +6,11 @@ import sys
 import threading
 import time
 import types
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from handshaker.harness.networks.bounds import Stopped
 from handshaker.harness.networks.clock import CLOCK, EPOCH_S, virtual_time
 from handshaker.harness.recorder import RUN, Recorder
 
@@ -48,10 +50,51 @@ def test_a_busy_wait_ends(recorder):
     assert polls < 10_000
 
 
-def test_sleeping_backwards_is_an_error(recorder):
+def test_a_busy_wait_by_any_name_of_the_clock_ends(recorder):
+    """clock_gettime() reads the same clock; what it says of processor time is not ours."""
+    end = time.clock_gettime(time.CLOCK_MONOTONIC) + 3
+    turns = 0
+    while time.clock_gettime(time.CLOCK_MONOTONIC) < end:
+        time.sleep(0.05)
+        turns += 1
+    assert 55 < turns <= 60
+    assert time.clock_gettime_ns(time.CLOCK_REALTIME) == pytest.approx(time.time_ns(), abs=1e6)
+    assert time.clock_gettime(time.CLOCK_PROCESS_CPUTIME_ID) < 900
+
+
+def test_who_waits_for_what_no_virtual_time_brings_needs_the_real_clock(recorder):
+    """A handler that sleeps until somebody else's clock has moved, or another thread is done, is told to need it."""
+    end = datetime.now(UTC) + timedelta(seconds=3)
+
+    def waits():
+        while datetime.now(UTC) < end:
+            time.sleep(0.5)
+
+    with pytest.raises(Stopped):
+        waits()
+    assert recorder.stopped_by == ("network.kernel", -1, "the real clock")
+
+
+def test_many_short_sleeps_with_something_between_are_none_of_that(recorder):
+    """Who does something between two sleeps, or looks at the time, may go on."""
+    for _ in range(3_000):
+        time.sleep(0.001)
+        time.monotonic()
+    for _ in range(3_000):
+        time.sleep(0.001)
+        RUN.emit((("socket.send", 0, "send", True, False), b"x"))
+    assert not RUN.stopped
+
+
+@pytest.mark.parametrize(
+    ("seconds", "error"), [(-1, ValueError), (float("nan"), ValueError), (float("inf"), OverflowError),
+                           (sys.maxsize, OverflowError), ("1", TypeError), (None, TypeError)],
+)  # fmt: skip
+def test_sleeping_backwards_or_for_ever_is_an_error(recorder, seconds, error):
     """As in the real module."""
-    with pytest.raises(ValueError, match="non-negative"):
-        time.sleep(-1)
+    with pytest.raises(error):
+        time.sleep(seconds)
+    assert CLOCK.now == 0
 
 
 def test_other_threads_see_the_real_clock(recorder):

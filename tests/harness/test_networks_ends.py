@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import struct
 
 import pytest
 
@@ -71,6 +72,32 @@ def test_the_timeout_can_be_asked_for(network):
             )
         wire.socket.setblocking(False)
         assert wire.whats("socket.settimeout") == [(2.5,), (0.0,), (None,), (0.0,)]
+
+
+def test_a_timeout_of_the_socket_s_own_ends_a_read(network):
+    """SO_RCVTIMEO makes a read without a timeout of Python's fail with EAGAIN, in virtual time; zero takes it away."""
+    with connected(network, send(b"ab")) as wire:
+        wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 2, 500_000))
+        assert wire.socket.recv(9) == b"ab"
+        for flags in (0, socket.MSG_PEEK):
+            began = CLOCK.now
+            with pytest.raises(BlockingIOError):
+                wire.socket.recv(9, flags)
+            assert CLOCK.now - began == 2.5
+        wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, 0))
+        with pytest.raises(Stopped):
+            wire.socket.recv(9)
+
+
+def test_a_timeout_of_the_socket_s_own_ends_a_write(network):
+    """SO_SNDTIMEO does the same to a write that nobody makes room for."""
+    with connected(network, send(b"ab"), Step("stop-reading")) as wire:
+        wire.socket.recv(2)
+        wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 3, 0))
+        with pytest.raises(BlockingIOError):
+            wire.socket.sendall(b"r" * 1_000_000)
+        assert CLOCK.now == 3
+        assert not RUN.stopped
 
 
 def test_an_unmet_expectation_ends_with_the_peers_patience(network):
@@ -190,6 +217,18 @@ def test_a_long_reply_is_cut_by_unread_input(network):
         wire.socket.sendall(b"r" * 1_000_000)
         wire.socket.shutdown(socket.SHUT_WR)
         assert wire.finish()[:2] == ("reset", True)
+
+
+@pytest.mark.parametrize(("shut_first", "how"), [(False, "reset"), (True, "eof")])
+def test_closing_without_lingering_resets_the_peer(network, shut_first, how):
+    """SO_LINGER of no seconds: close() sends a reset, of which a peer that has seen the end before learns nothing."""
+    with connected(network, send(b"ab")) as wire:
+        wire.socket.recv(2)
+        wire.socket.sendall(b"reply")
+        wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if shut_first:
+            wire.socket.shutdown(socket.SHUT_WR)
+        assert wire.finish() == (how, False, 0, b"reply")
 
 
 def test_a_handler_that_keeps_the_connection_leaves_it_open(network):

@@ -39,9 +39,22 @@ class FailsToClose(socketserver.TCPServer):
         raise RuntimeError("not today")
 
 
-def test_every_descriptor_is_given_back_when_hosting_fails():
+class FailsToListen(socketserver.TCPServer):
+    def server_activate(self):
+        raise RuntimeError("not today")
+
+
+def test_every_descriptor_is_given_back_when_the_server_does_not_close():
     """An exception of the server's own end does not keep a descriptor."""
     with Stage(StdlibTarget(HANDLERS[0], server=FailsToClose), network="loopback") as stage:
+        before = open_descriptors()
+        stage.run(Case((Script((send(b"ab"),)),)))
+        assert open_descriptors() == before
+
+
+def test_every_descriptor_is_given_back_when_hosting_fails():
+    """Nor does one of its beginning."""
+    with Stage(StdlibTarget(HANDLERS[0], server=FailsToListen), network="loopback") as stage:
         before = open_descriptors()
         with pytest.raises(RuntimeError, match="not today"):
             stage.run(Case((Script((send(b"ab"),)),)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import _socket
 import gc
 import socket
+import sys
 import threading
 
 import pytest
@@ -60,11 +61,19 @@ def test_all_ways_of_receiving_take_from_the_same_stream(network):
     ("call", "error"),
     [
         (lambda sock: sock.recv(-1), ValueError),
+        (lambda sock: sock.recv(2.0), TypeError),
+        (lambda sock: sock.recv_into(b"ab"), TypeError),
         (lambda sock: sock.recv_into(bytearray(2), -1), ValueError),
         (lambda sock: sock.recv_into(bytearray(2), 3), ValueError),
         (lambda sock: sock.send("text"), TypeError),
         (lambda sock: sock.settimeout(-1), ValueError),
         (lambda sock: sock.settimeout("1"), TypeError),
+        (lambda sock: sock.settimeout(float("nan")), ValueError),
+        (lambda sock: sock.settimeout(float("inf")), OverflowError),
+        (lambda sock: sock.settimeout(sys.maxsize), OverflowError),
+        (lambda sock: sock.setblocking("no"), TypeError),
+        (lambda sock: sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, 5), OSError),
+        (lambda sock: sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"1"), OSError),
         (lambda sock: sock.makefile("x"), ValueError),
         (lambda sock: sock.makefile("r", 0), ValueError),
         (lambda sock: sock.shutdown(7), OSError),
@@ -78,6 +87,37 @@ def test_wrong_arguments_raise_what_the_kernel_socket_raises(network, call, erro
         with pytest.raises(error):
             call(wire.socket)
         assert not RUN.stopped
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda sock, buffer: sock.recv_into(buffer),
+        lambda sock, buffer: sock.recvfrom_into(buffer),
+        lambda sock, buffer: sock.recvmsg_into([buffer, buffer]),
+        lambda sock, buffer: sock.send(buffer),
+        lambda sock, buffer: sock.sendall(buffer),
+    ],
+)
+def test_a_buffer_can_be_resized_while_the_error_is_handled(network, call):
+    """The exception of an operation that fails, whose traceback knows all its frames, holds no buffer fast."""
+    buffer = bytearray(8)
+    with connected(network, RESET) as wire:
+        with pytest.raises(ConnectionResetError) as raised:
+            call(wire.socket, buffer)
+        buffer.extend(b"more")
+        assert raised.traceback
+
+
+def test_a_buffer_that_is_sent_may_change_afterwards(network):
+    """What was sent is what was in the buffer then, for the peer and in what is written down."""
+    with connected(network, send(b"a")) as wire:
+        wire.socket.recv(1)
+        buffer = bytearray(b"before")
+        wire.socket.sendall(buffer)
+        buffer[:] = b"after"
+        assert wire.finish()[-1] == b"before"
+        assert b"before" in wire.recorder.flat[1::2]
 
 
 def test_reading_nothing_needs_no_peer(network):

@@ -53,9 +53,11 @@ def test_stderr_is_kept_from_the_terminal_and_bounded(capsys):
 
 def test_stderr_stands_in_for_a_text_file():
     """A program that looks sees a text file that is no terminal; only text can be written to it."""
+    real = sys.stderr
     with watched():
         assert (sys.stderr.isatty(), sys.stderr.writable(), sys.stderr.buffer.writable()) == (False, True, True)
         assert sys.stderr.encoding.lower().startswith("utf")
+        assert sys.stderr.name == real.name
         sys.stderr.close()
         with pytest.raises(TypeError):
             sys.stderr.write(b"bytes")

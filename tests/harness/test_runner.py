@@ -142,6 +142,23 @@ def test_the_handler_sees_virtual_time_and_its_servers_own_address(network):
     assert Looks.seen[0][1] == "127.0.0.1"
 
 
+class ClosesWithAnError(socketserver.TCPServer):
+    def server_close(self):
+        super().server_close()
+        raise ValueError("not now")
+
+
+@pytest.mark.parametrize("network", ["memory", "loopback"])
+def test_a_server_whose_close_raises_was_hosted_all_the_same(network):
+    """The peers' stories are told, and so is what server_close() has raised."""
+    target = StdlibTarget(LineEcho, server=ClosesWithAnError)
+    with Stage(target, network=network) as stage:
+        trace = stage.play(Case((Script((send(b"a\n"), HALF_CLOSE)),)))
+    assert [event["lineage"][0] for event in trace.of("server_close.raise")] == ["builtins.ValueError"]
+    assert not trace.of("server.closed")
+    assert trace.replies == (b"A\n",)
+
+
 @NETWORKS
 def test_a_failing_construction_ends_the_run(network):
     """Nothing is recorded any more after hosting has failed."""

@@ -47,6 +47,14 @@ class OwnInit(Line):
         self.after = True
 
 
+class Configured(Line):
+    """Takes a setting before everything else, as a partial of it gives."""
+
+    def __init__(self, prefix, *arguments):
+        self.prefix = prefix
+        super().__init__(*arguments)
+
+
 class Slotted(Line):
     """Declares slots."""
 
@@ -99,6 +107,8 @@ HANDLERS = {
     "final": Final,
     "partial": functools.partial(OwnInit, prefix=b">"),
     "nested partial": functools.partial(functools.partial(OwnInit), prefix=b">"),
+    "partial with a leading argument": functools.partial(Configured, b">"),
+    "lambda with names": lambda request, address, server: Line(server=server, client_address=address, request=request),
     "bound method": Factory().make,
     "closure": closure(),
     "lambda": lambda *arguments: Line(*arguments),  # noqa: PLW0108 - the lambda is what is tested
@@ -157,6 +167,14 @@ def test_every_kind_of_handler_is_recorded(name, recorder):
     exchange(HANDLERS[name], b"a\n", recorded=True)
     entered = [kind for kind in kinds(recorder) if kind.endswith(".enter") and kind.partition(".")[0] in HOOKS]
     assert entered == [f"{hook}.enter" for hook in HOOKS]
+
+
+@pytest.mark.parametrize("name", HANDLERS)
+def test_what_the_server_supplies_is_told_from_what_a_partial_adds(name, recorder):
+    """The three attributes are known for what the server gave, wherever a constructor takes them."""
+    exchange(HANDLERS[name], b"a\n", recorded=True)
+    (entered,) = [what for what in recorder.flat[::2] if what[0] == "setup.enter"]
+    assert entered[-1] == ("request", "client_address", "server")
 
 
 def test_the_derived_class_passes_for_its_subject():
