@@ -163,16 +163,23 @@ def _timeout_respected_in(events: Events, declared: float | None) -> Answer:
         return NotApplicable("no timeout is declared")
     if end is None:
         return Unknown("the handler was stopped from outside") if stopped(events) else []
-    if _cause(end) == "spin" and _waits_between(events):
-        if declared is None:
-            return Unknown("the handler polls with a timeout of its own, and may want to wait for ever")
-        return _held(end, "the timeout struck again and again, and the handler waited once more", "timeout ignored")
-    if _cause(end) != "silence":
+    cause, polls = _cause(end), _waits_between(events)
+    if cause not in ("spin", "silence") or (cause == "spin" and not polls):
         return []
-    if declared is None and settings[-1] is None:
+    if declared is None and (polls or settings[-1] is not None or end["operation"] not in _IN_SOCKET):
+        return Unknown("the handler polls with a timeout of its own, and may want to wait for ever")
+    if polls:
+        return _held(end, "the timeout struck again and again, and the handler waited once more", "timeout ignored")
+    if declared is None:
         return Unknown("the handler took its timeout back, and may want to wait for ever")
+    if settings and settings[-1] is not None and end["operation"] in _IN_SOCKET:
+        return Unknown("the timeout had not passed yet")
     lost = " after the timeout had been taken back" if settings and settings[-1] is None else ""
     return _held(end, f"the peer holds the handler for ever in {end['operation']}{lost}", f"held in {end['operation']}")
+
+
+_IN_SOCKET: Final = ("recv", "send")
+"""Where a wait on the handler's own socket is noticed, to which its timeout applies."""
 
 
 def _held(end: Event, actual: str, damage: str) -> Answer:

@@ -133,21 +133,20 @@ def _never_closed(trace: Trace) -> Answer:
     "Lib/socketserver.py, BaseServer.serve_forever, which polls the closed descriptor for ever",
     implied_by=("resources/failed-bind-closes", "resources/no-thread-left", "server/nothing-after-shutdown"),
 )
-def _listener_open_while_serving(trace: Trace, _contract: Contract) -> Answer:
+def _listener_open_while_serving(trace: Trace, contract: Contract) -> Answer:
     known = [*spans(trace, "constructor"), *acts(trace, *_CLOSING)]
     told, serving = trace.of("serve_forever.enter", "handle_request.enter"), loops(trace)
     found = []
     for event in trace.of("server_close.enter"):
         lasting = bool(running(serving, event)) if told else event.connection >= 0
-        if lasting and not (running(known, event) or is_childs(trace, event)) and _is_inside(trace, event):
-            found.append(_closed_while_serving(event))
+        if lasting and not (running(known, event) or is_childs(trace, event)):
+            inside = unfinished(trace, event, "service_actions", "handle_timeout", *REQUEST_PATH)
+            if "serve_forever" in contract.overrides and not inside:
+                return Unknown("a serve_forever() of the server's own may close it when its loop is over")
+            # In the usual life nothing is told of the owner, who closes it too.
+            if inside or event.connection >= 0 or trace.of("owner.enter"):
+                found.append(_closed_while_serving(event))
     return found
-
-
-def _is_inside(trace: Trace, event: Event) -> bool:
-    """Whether the server or a handler does it; in the usual life nothing is told of the owner, who closes it too."""
-    inside = unfinished(trace, event, "service_actions", "handle_timeout", *REQUEST_PATH)
-    return event.connection >= 0 or bool(inside) or bool(trace.of("owner.enter"))
 
 
 def _closed_while_serving(event: Event) -> Violation:

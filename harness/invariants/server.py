@@ -136,8 +136,11 @@ def _accepting_failed(trace: Trace) -> Iterator[Violation]:
 
 
 def _closed_by_owner(trace: Trace) -> Event | None:
-    """Where the owner began to close the server by an act of its own, perhaps while it served."""
-    return next((event for event in trace.of("owner.enter") if event["act"] in ("close", "exit")), None)
+    """Where the owner began to close the server by an act of its own, or the server itself, perhaps while it served."""
+    for event in trace.of("owner.enter", "server_close.enter"):
+        if event["act"] in ("close", "exit") if event.kind == "owner.enter" else event.connection < 0:
+            return event
+    return None
 
 
 def _went_on(trace: Trace, failed: Event) -> Iterator[Violation]:

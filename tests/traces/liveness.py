@@ -110,7 +110,8 @@ BAD = {
         "never set": Asked(endless("stalled", "recv", "open"), TIMED),
         "ignored": Asked(endless("spinning", "recv", "open", timeout_set(5.0), TIMEOUT), TIMED),
         "held in a write": Asked(endless("stalled", "send", "half-closed"), TIMED),
-        "held outside the socket": Asked(endless("stalled", "select", "open", timeout_set(5.0))),
+        "held outside the socket": Asked(endless("stalled", "handle", "open", timeout_set(5.0)), TIMED),
+        "taken back": Asked(endless("stalled", "recv", "open", timeout_set(5.0), timeout_set(None)), TIMED),
     },
     "liveness/process-survives": {"exit": Asked(gone("exit 0")), "crash": Asked(gone("signal SIGSEGV"))},
     "liveness/no-hang": {"loop": Asked(hung("tests:Handler.handle")), "unknown place": Asked(hung(""))},
@@ -133,6 +134,9 @@ DOUBT = {
             endless("stalled", "recv", "open", timeout_set(5.0), timeout_set(None))
         ),
         "polls with a timeout of its own": Asked(endless("spinning", "recv", "open", timeout_set(0.5), TIMEOUT)),
+        "polls in real time": Asked(endless("stalled", "recv", "open", timeout_set(0.5), TIMEOUT)),
+        "polls otherwise in real time": Asked(endless("stalled", "handle", "open", timeout_set(0.5))),
+        "the timeout has not passed": Asked(endless("stalled", "recv", "open", timeout_set(5.0)), TIMED),
     },
     "liveness/answers-complete-message": {
         "nothing declared": Asked(completeness(WITHOUT_EOF)),

@@ -269,6 +269,13 @@ DOUBT = {
         "before the loop": Asked(apart(BUILT, stuck("shutdown", 0, [event("shutdown.enter", caller="other")]))),
         "while a request is handled": Asked(apart(BUILT, LOOP, BUSY, stuck("shutdown", 1))),
     },
+    "server/listener-open-while-serving": {
+        "by a loop of its own, which is over": Asked(
+            apart(BUILT, begins("serve", 0), call("serve_forever", ACTIONS, turn(0), closed()), over("serve", 0)),
+            OWN_LOOP,
+        ),
+        "by a loop of its own in the usual life": Asked(trace(peer(0), call("server_close", number=0)), OWN_LOOP),
+    },
     "server/nothing-after-shutdown": {
         "it has not returned": Asked(apart(BUILT, LOOP, stuck("shutdown", 1), turn(0))),
         "nobody knows whether it waits": Asked(apart(BUILT, LOOP, stuck("stop", 1), turn(0))),
