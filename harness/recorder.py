@@ -180,13 +180,14 @@ class Run:
 
     `witness` is told every exception that is written down, while it is alive; only preflight asks for that, since a
     kept exception keeps the connection open. `serial` numbers the runs: a socket that a handler kept from an earlier
-    run has no say in this one. `served`: the thread that plays has served the latest request itself. `stuck` ends a
-    handler that calls what can never return, before it does; `exhaust` is what happens when no descriptor is to be had.
+    run has no say in this one. `served`: the thread that plays has served the latest request itself. `threads` is how
+    many there were as it began. `stuck` ends a handler that calls what can never return, before it does; `exhaust` is
+    what happens when no descriptor is to be had.
     """
 
     __slots__ = (
         "active", "alive", "connection", "emit", "exhaust", "hardships", "home", "instances", "owner", "recorder",
-        "serial", "served", "stopped", "stuck", "swallowed", "unstoppable", "witness",
+        "serial", "served", "stopped", "stuck", "swallowed", "threads", "unstoppable", "witness",
     )  # fmt: skip
 
     recorder: Recorder | None
@@ -202,6 +203,7 @@ class Run:
         self.witness: Callable[[BaseException], None] | None = None
         self.serial = 0
         self.served = False
+        self.threads = 0
         self.clear()
 
     def begin(self, recorder: Recorder, faults: tuple[Fault, ...], home: tuple[str, ...]) -> None:
@@ -214,6 +216,7 @@ class Run:
         self.home = home
         self.instances = 0
         self.owner = get_ident()
+        self.threads = threading.active_count()
         self.stopped = False
         self.swallowed = 0
         self.active = True

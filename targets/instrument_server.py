@@ -7,6 +7,7 @@ apart: the standard report of an error is printed without its stack.
 from __future__ import annotations
 
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from socketserver import BaseServer
@@ -72,7 +73,7 @@ class TracedServer:
             emit_raise(("process_request.raise", run.connection), exception)
             raise
         run.emit((("process_request.leave", run.connection), None))
-        if not run.served and run.owner == get_ident():
+        if run.owner == get_ident() and (not run.served or _is_kept(request)):
             _note_handed_over(number)
         return result
 
@@ -139,13 +140,18 @@ class TracedServer:
         return result
 
 
+def _is_kept(request: Any) -> bool:
+    """Whether a request that was served here is still open, with a thread at work that was not there before."""
+    return not getattr(request, "_closed", True) and threading.active_count() > RUN.threads
+
+
 def _note_handed_over(number: int) -> None:
-    """A request was neither served nor raised for here, so another thread has it: only a house can tell them apart."""
+    """A request is over here, and another thread has it: only a house can tell them apart."""
     recorder = RUN.recorder
     if recorder is None or isinstance(RUN, ConcurrentRun):
         return
     made = [what for what in recorder.flat[::2] if what[:2] == ("init.enter", number)]
-    if any(thread == 0 for _, _, _, thread in made):
+    if not RUN.served and any(thread == 0 for _, _, _, thread in made):
         return  # process_request() has made the handler itself
     what = ("network.kernel", number, HANDED_OVER)
     if not RUN.stopped:

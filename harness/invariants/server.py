@@ -188,13 +188,27 @@ def _went_on(trace: Trace, failed: Event) -> Iterator[Violation]:
         "server/child-exits",
     ),
 )
-def _hook_order(trace: Trace, _contract: Contract) -> Answer:
+def _hook_order(trace: Trace, contract: Contract) -> Answer:
     requests = [events for _, events in peers(trace)]
-    found = [_off_the_path(trace, events) or _parent_goes_on(events) for events in requests]
+    kept = [events for events in requests if "process_request" in contract.overrides and _is_kept(events)]
+    judged = [events for events in requests if events not in kept]
+    found = [_off_the_path(trace, events) or _parent_goes_on(events) for events in judged]
     broken = [violation for violation in found if violation is not None]
+    if kept and not broken:
+        return Unknown("process_request() leaves a connection to somebody who closes it without the server's hooks")
     if not broken and any(chosen_against(trace, events) for events in requests):
         return Unknown("process_request() turned the peer away, which may be meant")
     return broken
+
+
+def _is_kept(events: Sequence[Event]) -> bool:
+    """Whether the server is done with a request that somebody closes later."""
+    hooks = first(events, "shutdown_request.enter", "close_request.enter", "handle_error.enter")
+    return (
+        hooks is None
+        and first(events, "finish_request.leave") is not None
+        and first(events, "socket.close") is not None
+    )
 
 
 _STEPS: Final = frozenset(kind for steps in SERVER_PATH.values() for kind in steps)

@@ -69,7 +69,7 @@ class ServedInThread(ABC):
         self._account()
 
     def _run(self, serve_forever: Callable[[], None]) -> None:
-        RUN.owner = threading.get_ident()
+        RUN.owner, RUN.threads = threading.get_ident(), threading.active_count()
         try:
             serve_forever()
         except Stopped:

@@ -55,6 +55,32 @@ class SlowPool(Pool):
         self.serve(request, client_address)
 
 
+class Keeps(socketserver.BaseRequestHandler):
+    """Leaves the connection to a thread, which closes it."""
+
+    def handle(self):
+        threading.Thread(target=self.converse).start()
+
+    def converse(self):
+        self.server.closing.wait(5)
+        self.request.close()
+
+
+class LeavesItToTheHandler(socketserver.TCPServer):
+    """Has its requests handled, and does not close them."""
+
+    def __init__(self, *arguments, **named):
+        self.closing = threading.Event()
+        super().__init__(*arguments, **named)
+
+    def process_request(self, request, client_address):
+        self.finish_request(request, client_address)
+
+    def server_close(self):
+        self.closing.set()
+        super().server_close()
+
+
 class NeverCloses(Pool):
     """Forgets its requests."""
 

@@ -10,7 +10,7 @@ from handshaker.harness.campaign.workbench import Workbench
 from handshaker.harness.case import Act, Case, Script, Step
 from handshaker.harness.judge import Judge
 from handshaker.harness.networks.live import LiveSocket
-from handshaker.harness.recorder import HANDED_OVER, RUN
+from handshaker.harness.recorder import HANDED_OVER, RUN, Recorder
 from handshaker.harness.runner import Stage
 from handshaker.harness.settings import Settings
 from handshaker.harness.trace import Event, Trace
@@ -54,6 +54,43 @@ def test_a_server_with_threads_of_its_own_is_played_in_a_house(server):
             assert violations(trace, target) == set()
             assert (trace.replies[0], trace.replies[2]) == (b"ab\ncd\n", b"ab\ncd\n")
             assert all(event["thread"] for event in trace.of("request.runs"))
+
+
+def test_a_connection_that_a_thread_of_the_handler_keeps_is_followed_in_a_house():
+    """A request that is over but open, with a new thread at work, will be closed by that thread."""
+    target = StdlibTarget(others.Keeps, server=others.LeavesItToTheHandler, concurrency="plain")
+    with Stage(target) as stage:
+        assert stage.run(Case((LEAVES,))).stopped_by == ("network.kernel", 0, HANDED_OVER)
+    with Stage(target, network="loopback") as stage:
+        trace = stage.play(Case((LEAVES,)))
+        assert trace.of("socket.close")
+        assert not violations(trace, target) & {"resources/socket-closed-once", "server/hook-order"}
+
+
+def test_a_socket_of_an_earlier_case_asks_for_nothing():
+    """A thread that was left behind gets what a closed socket gives, and the Case in progress goes on."""
+    for network in ("memory", "loopback"):
+        kept = []
+        with Stage(StdlibTarget(keeping(kept), concurrency="plain"), network=network) as stage:
+            stage.play(Case((LEAVES,)))
+            RUN.begin(Recorder(), (), ())
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                kept[0].dup()
+            assert not RUN.stopped
+            RUN.clear()
+        del kept[0].close
+        kept[0].close()
+
+
+def keeping(kept):
+    """A handler class that keeps its connections, open, in *kept*."""
+
+    class Keeping(others.Echo):
+        def handle(self):
+            self.request.close = lambda: None
+            kept.append(self.request)
+
+    return Keeping
 
 
 def test_what_a_handler_breaks_under_such_a_server_is_still_found():

@@ -31,6 +31,7 @@ REPORT = [
     event("handle_error.enter", 0, "SystemExit", lineage=lineage(SystemExit), injected=False, frame=""),
     event("handle_error.leave", 0),
 ]
+OWN = Contract(overrides=("process_request",))
 SHUT = [event("shutdown_request.enter", 0), event("shutdown_request.leave", 0)]
 STOPPED = event("server.stopped", 0, "boom", lineage=lineage(OSError), injected=True, frame="")
 
@@ -127,6 +128,7 @@ BAD = {
         "the handler is made directly": Asked(lacking(ONE, "finish_request.")),
         "no process_request": Asked(lacking(ONE, "process_request.", "finish_request.")),
         "no close_request": Asked(lacking(ONE, "close_request.")),
+        "left to somebody who never comes": Asked(lacking(ONE, "shutdown_request.", "close_request.", "socket."), OWN),
         "nothing after an error": Asked(lacking(RAISES, "handle_error.", "shutdown_request.", "close_request.")),
     },
     "server/next-request-served": {
@@ -139,6 +141,9 @@ BAD = {
     "server/error-report": {"silent": Asked(lacking(RAISES, "probe."))},
 }
 DOUBT = {
+    "server/hook-order": {
+        "left to a thread that closes it": Asked(lacking(ONE, "shutdown_request.", "close_request."), OWN),
+    },
     "server/error-reported-once": {
         "a departure that the server deals with": Asked(lacking(LEFT, "handle_error.")),
         "a declared exception": Asked(
