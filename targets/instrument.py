@@ -165,7 +165,8 @@ class TracedHandler:
     def setup(self) -> Any:
         """Write down setup()."""
         here = self.__dict__
-        number, supplied = here["_handshaker_"]
+        number, supplied = here.get("_handshaker_") or _unborn(self)
+        supplied = supplied or _attributes(self)
         if type(supplied[0]) is tuple or not isinstance(supplied[0], socket.socket):
             _note_pair(supplied[0], supplied[2])
         attributes = _SUPPLIED if (
@@ -180,7 +181,7 @@ class TracedHandler:
     def handle(self) -> Any:
         """Write down handle()."""
         run, here = RUN, self.__dict__
-        number = here["_handshaker_"][0]
+        number = (here.get("_handshaker_") or _unborn(self))[0]
         names, all_of_them = _promised(type(self))
         missing = () if all_of_them <= here.keys() else tuple([name for name in names if not hasattr(self, name)])
         for told in _lacking((type(here.get("rfile")), type(here.get("wfile")))):
@@ -191,7 +192,7 @@ class TracedHandler:
     def finish(self) -> Any:
         """Write down finish(), and before it what a datagram handler has ready to send."""
         run, here = RUN, self.__dict__
-        number = here["_handshaker_"][0]
+        number = (here.get("_handshaker_") or _unborn(self))[0]
         if not _replies_at_the_end(type(self)):
             run.emit((("finish.enter", run.connection, number, run.thread()), None))
             return _hook(self, _FINISH, number, super().finish)  # type: ignore[misc]
@@ -224,6 +225,18 @@ def _begin(handler: Any, request: Any, client_address: Any, server: Any) -> None
     run.emit((("init.enter", run.connection, number, run.thread()), name))
     for hook, does, detail in defaults:
         run.emit((("probe.defaults", run.connection, hook, does), detail))
+
+
+def _unborn(handler: Any) -> tuple[int, tuple[Any, ...]]:
+    """Know a handler whose constructor nobody has called from its first hook on; what it is given, it has."""
+    _begin(handler, *_attributes(handler))
+    number = handler.__dict__["_handshaker_"][0]
+    handler.__dict__["_handshaker_"] = number, ()
+    return number, ()
+
+
+def _attributes(handler: Any) -> tuple[Any, ...]:
+    return tuple(getattr(handler, name, None) for name in _SUPPLIED)
 
 
 def _note_pair(request: Any, server: Any) -> None:

@@ -253,6 +253,7 @@ class TracedActions:
         return result
 
 
+@remembered
 def _has_own_actions(server_class: type) -> bool:
     definer = next((cls for cls in server_class.__mro__ if "service_actions" in vars(cls)), None)
     return definer not in (None, *bases("BaseServer"), *bases("ForkingMixIn"))

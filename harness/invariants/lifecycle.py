@@ -55,6 +55,7 @@ def _one_handler_per_request(trace: Trace, contract: Contract) -> Answer:
         events for events in requests if chosen_against(trace, events) or _served_otherwise(events, contract.overrides)
     ]
     found = [violation for events in requests if events not in other for violation in _one_handler(trace, events)]
+    found += _used_again(trace)
     if other and not found:
         return Unknown("the server's own hook turned the peer away, or served it without this handler, as it may want")
     return found
@@ -88,6 +89,17 @@ def _one_handler(trace: Trace, events: Sequence[Event]) -> Iterator[Violation]:
         )
     elif not entered:
         yield from _never_set_up(events, () if is_concurrent(trace) else ("process_request.leave",))
+
+
+def _used_again(trace: Trace) -> Iterator[Violation]:
+    """A handler instance that was set up for an earlier request."""
+    earlier: dict[int, Event] = {}
+    for entered in settled_of(trace, "setup.enter"):
+        first_use = earlier.setdefault(entered["instance"], entered)
+        if first_use.connection != entered.connection:
+            actual = "the handler instance of an earlier request was set up again"
+            yield shown("each request has a new handler instance", actual, first_use, entered, damage="instance reused")
+            return
 
 
 def _never_set_up(events: Sequence[Event], over: tuple[str, ...]) -> Iterator[Violation]:

@@ -81,6 +81,32 @@ class LeavesItToTheHandler(socketserver.TCPServer):
         super().server_close()
 
 
+class WithoutConstructor(socketserver.TCPServer):
+    """Makes its handlers without calling their constructor."""
+
+    kept = None
+
+    def finish_request(self, request, client_address):
+        handler = self.made()
+        handler.request, handler.client_address, handler.server = request, client_address, self
+        handler.setup()
+        try:
+            handler.handle()
+        finally:
+            handler.finish()
+
+    def made(self):
+        return self.RequestHandlerClass.__new__(self.RequestHandlerClass)
+
+
+class OneForAll(WithoutConstructor):
+    """Makes one handler, and uses it for every request."""
+
+    def made(self):
+        self.kept = self.kept or super().made()
+        return self.kept
+
+
 class NeverCloses(Pool):
     """Forgets its requests."""
 

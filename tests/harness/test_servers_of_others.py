@@ -67,6 +67,16 @@ def test_a_connection_that_a_thread_of_the_handler_keeps_is_followed_in_a_house(
         assert not violations(trace, target) & {"resources/socket-closed-once", "server/hook-order"}
 
 
+def test_a_handler_whose_constructor_nobody_calls_is_known_from_its_first_hook():
+    """What a server makes in a way of its own is recorded; one instance for all requests breaks the contract."""
+    for server, broken in ((others.WithoutConstructor, set()), (others.OneForAll, {"one-handler-per-request"})):
+        target = target_of(server)
+        with Stage(target) as stage:
+            trace = stage.play(Case((LINES, LINES)))
+        assert trace.replies == (b"ab\ncd\n", b"ab\ncd\n")
+        assert {slug.partition("/")[2] for slug in violations(trace, target)} - {"handler-released"} == broken
+
+
 def test_a_socket_of_an_earlier_case_asks_for_nothing():
     """A thread that was left behind gets what a closed socket gives, and the Case in progress goes on."""
     for network in ("memory", "loopback"):

@@ -94,6 +94,7 @@ BAD = {
         ),
         "everybody is turned away": Asked(trace(turned_away(0))),
         "two handlers": Asked(SECOND_SETUP),
+        "the handler of an earlier request": Asked(changed(TRACES["two peers"], "setup.enter", instance=1)),
     },
     "lifecycle/order": {
         "handle calls itself": Asked(inserted(ONE, entered(0), after="handle.enter")),

@@ -111,7 +111,6 @@ BAD = {
         "ignored": Asked(endless("spinning", "recv", "open", timeout_set(5.0), TIMEOUT), TIMED),
         "held in a write": Asked(endless("stalled", "send", "half-closed"), TIMED),
         "held outside the socket": Asked(endless("stalled", "handle", "open", timeout_set(5.0)), TIMED),
-        "taken back": Asked(endless("stalled", "recv", "open", timeout_set(5.0), timeout_set(None)), TIMED),
     },
     "liveness/process-survives": {"exit": Asked(gone("exit 0")), "crash": Asked(gone("signal SIGSEGV"))},
     "liveness/no-hang": {"loop": Asked(hung("tests:Handler.handle")), "unknown place": Asked(hung(""))},
