@@ -167,14 +167,7 @@ class Stage:
     def _run_apart(self, case: Case) -> Recorder:
         """Play *case* around a house of its own, with the server's real class: threads, children, an owner's acts."""
         recorder = Recorder()
-        CLOCK.reset()
-        RUN.begin(recorder, case.faults, self._home)
-        network = ApartNetwork(case, limit_s=self._limit_s)
-        try:
-            self._apart.play(network)
-        finally:
-            RUN.clear()
-            network.close()
+        network = self._hosted(case, recorder, functools.partial(ApartNetwork, limit_s=self._limit_s), self._apart)
         network.finish(recorder.emit)
         return recorder
 
@@ -183,14 +176,20 @@ class Stage:
         return self.run(case).trace(self.header)
 
     def _perform(self, case: Case, recorder: Recorder) -> Any:
+        return self._hosted(case, recorder, self._network, self._host)
+
+    def _hosted(self, case: Case, recorder: Recorder, make: Callable[[Case], Any], host: Any) -> Any:
+        """Play *case* on the network that *make* makes of it, which is closed again whatever happens."""
         CLOCK.reset()
         RUN.begin(recorder, case.faults, self._home)
-        network = self._network(case)
+        network = None
         try:
-            self._host.play(network)
+            network = make(case)
+            host.play(network)
         finally:
             RUN.clear()
-            network.close()
+            if network is not None:
+                network.close()
         return network
 
     def _examine(self, case: Case, recorder: Recorder, probes: Probes) -> None:

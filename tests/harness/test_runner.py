@@ -159,6 +159,21 @@ def test_a_server_whose_close_raises_was_hosted_all_the_same(network):
     assert trace.replies == (b"A\n",)
 
 
+@pytest.mark.parametrize("concurrency", ["plain", "threading"])
+def test_a_network_that_cannot_be_had_ends_the_run(concurrency, monkeypatch):
+    """Where the machine gives no socket or no folder, no run is left in progress."""
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError("no room")
+
+    monkeypatch.setattr("handshaker.harness.runner.ApartNetwork", refused)
+    with Stage(StdlibTarget(LineEcho, concurrency=concurrency), network="loopback") as stage:
+        monkeypatch.setattr(stage, "_network", refused)
+        with pytest.raises(OSError, match="no room"):
+            stage.play(Case((Script((HALF_CLOSE,)),)))
+        assert not RUN.active
+
+
 @NETWORKS
 def test_a_failing_construction_ends_the_run(network):
     """Nothing is recorded any more after hosting has failed."""
