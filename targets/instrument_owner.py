@@ -24,7 +24,7 @@ from typing import Any, Final
 from handshaker.harness.recorder import RUN
 from handshaker.targets.bases import bases
 from handshaker.targets.instrument import emit_raise
-from handshaker.targets.instrument_server import TracedServer, placed_before, without_waiting
+from handshaker.targets.instrument_server import TracedServer, placed_before, users_place, without_waiting
 from handshaker.targets.owner_probes import (
     allow_descriptors,
     forbid_descriptors,
@@ -170,7 +170,8 @@ class TracedOwner(TracedServer):
         if caller != "other":
             # A thread beside the handler of a child ends with the child, whatever it waits for.
             shutdown = functools.partial(without_waiting, self, shutdown, stuck=caller == "serving" or number >= 0)
-        return _recorded("shutdown", shutdown, caller, number=number)
+        place = "" if caller == "other" else users_place()
+        return _recorded("shutdown", shutdown, caller, number=number, payload=place or None)
 
     def server_close(self) -> Any:
         """Write down the end of the server, and what is left of it."""
@@ -221,11 +222,12 @@ def _recorded(
     number: int = -1,
     fault: bool = False,
     told: bool = True,
+    payload: str | None = None,
     before_end: Callable[[], None] | None = None,
 ) -> Any:
     """Call, and write down that it begins and how it ends (unless all is well and nobody is to be *told*)."""
     if told:
-        RUN.emit(((f"{name}.enter", number, *fields), None))
+        RUN.emit(((f"{name}.enter", number, *fields), payload))
     try:
         if fault and RUN.hardships is not None:
             RUN.hardships.strike(name)

@@ -12,14 +12,16 @@ import traceback
 from collections.abc import Callable
 from socketserver import BaseServer
 from threading import get_ident
+from types import FrameType
 from typing import Any, Final
 
 from handshaker.harness.recorder import HANDED_OVER, RUN, ConcurrentRun
 from handshaker.harness.vocabulary import SERVER_HOOKS
+from handshaker.targets.base import is_inside
 from handshaker.targets.bases import bases
 from handshaker.targets.instrument import emit_raise, raised, remembered
 
-__all__ = ["TracedActions", "TracedServer", "instrument_server", "placed_before", "without_waiting"]
+__all__ = ["TracedActions", "TracedServer", "instrument_server", "placed_before", "users_place", "without_waiting"]
 
 
 class TracedServer:
@@ -95,7 +97,7 @@ class TracedServer:
         """End the loop, where one runs in another thread; write it down when the thread that serves asks for this."""
         run = RUN
         if run.owner == get_ident() and not self._handshaker_ends_:
-            run.emit((("shutdown.enter", run.connection, "serving"), None))
+            run.emit((("shutdown.enter", run.connection, "serving"), users_place()))
             return without_waiting(self, super().shutdown, stuck=True)  # type: ignore[misc]
         if self._handshaker_loop_:
             return super().shutdown()  # type: ignore[misc]
@@ -138,6 +140,14 @@ class TracedServer:
             raise
         run.emit((("handle_error.leave", run.connection), None))
         return result
+
+
+def users_place() -> str:
+    """Where the user's code is that has called what is being recorded, as `file:line`; nothing when it has not."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and not any(is_inside(folder, frame.f_code.co_filename) for folder in RUN.home):
+        frame = frame.f_back
+    return "" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 def _is_kept(request: Any) -> bool:

@@ -9,6 +9,7 @@ its time was going on; what is not sure is unknown.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
@@ -144,7 +145,8 @@ def _waits_for_itself(trace: Trace, stalled: Event) -> Violation:
     where = "in a forked child, which has no loop that could end" if child else "in the thread that serves"
     damage = "called in a child" if child else "called by the serving thread"
     expected = "shutdown() is called from another thread, so that the loop can come to its end"
-    return shown(expected, f"it was called {where}: it waits for ever", stalled, called, damage=damage)
+    violation = shown(expected, f"it was called {where}: it waits for ever", stalled, called, damage=damage)
+    return violation if called is None else replace(violation, location=called.get("place") or "")
 
 
 def _ended(trace: Trace, contract: Contract, asked: Span) -> Violation | Unknown | None:

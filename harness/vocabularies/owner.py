@@ -34,9 +34,9 @@ OWNER: Final[dict[str, Kind]] = {
     **_method("handle_timeout"),
     **_method("service_actions"),
     **_method("shutdown"),
-    "shutdown.enter": Kind("server", ("caller",), "",
+    "shutdown.enter": Kind("server", ("caller",), "place",
                            "shutdown() is called in this thread: serving (the one that runs the loop, which would wait for "
-                           "itself), child (a forked process, which has no loop to end) or other"),
+                           "itself), child (a forked process, which has no loop to end) or other; and where the former two call it"),
     "server.turned": Kind("server", ("turns", "allowed"), "",
                           "serve_forever() has turned this often with nothing to do, and its poll_interval allows so many "
                           "turns (both in tens); told only when it is too often"),

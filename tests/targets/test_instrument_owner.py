@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import linecache
 import os
 import socket
 import socketserver
@@ -233,7 +234,10 @@ def test_a_handler_that_waits_for_its_own_loop_is_stopped(network):
     """A plain server's handler calls shutdown(): that is written down, and nobody has to wait for a watchdog."""
     with stage(Stops, network=network) as prepared:
         trace = prepared.play(Case((HELLO,)))
-    assert [event["caller"] for event in trace.of("shutdown.enter")] == ["serving"]
+    (called,) = trace.of("shutdown.enter")
+    place, _, number = called["place"].rpartition(":")
+    line = linecache.getline(place, int(number)).strip()
+    assert (called["caller"], line) == ("serving", "self.server.shutdown()")
     assert [(event["operation"], event["after"]) for event in trace.of("network.stalled")] == [("shutdown", "itself")]
     assert violated(trace) == {"server/shutdown-returns"}
 
@@ -250,6 +254,7 @@ def test_who_calls_shutdown_decides(concurrency, caller, flagged):
     """In a thread of its own a handler may end the loop; in a child there is no loop that could end."""
     trace = play(Stops, "serve", "play 0", concurrency=concurrency)
     assert [event["caller"] for event in trace.of("shutdown.enter")] == [caller]
+    assert [bool(event["place"]) for event in trace.of("shutdown.enter")] == [caller != "other"]
     assert violated(trace, concurrency) == flagged
 
 

@@ -128,7 +128,7 @@ OWN_LOOP = Contract(overrides=("serve_forever",))
 
 SPIN = [event("server.turned", turns=4_000, allowed=120)]
 IN_ITSELF = [
-    event("shutdown.enter", 0, caller="serving"),
+    event("shutdown.enter", 0, "handler.py:7", caller="serving"),
     event("network.stalled", 0, operation="shutdown", after="itself"),
 ]
 LOOP = [*begins("serve", 0), event("serve_forever.enter"), *over("serve", 0), *ACTIONS]
