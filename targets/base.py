@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import os
 import socketserver
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from handshaker.harness.contract import Contract
@@ -28,6 +30,7 @@ __all__ = [
     "TargetKind",
     "is_inside",
     "qualified_name",
+    "spelled",
 ]
 
 Address = Any
@@ -133,3 +136,14 @@ def qualified_name(thing: Any) -> str:
     if not hasattr(thing, "__qualname__"):
         thing = type(thing)
     return f"{thing.__module__}:{thing.__qualname__}"
+
+
+def spelled(thing: Any, text: str) -> str:
+    """*thing* as it can be pasted by a user who wrote TARGET as *text*: what lies in the same file, by its path."""
+    module, _, name = qualified_name(thing).partition(":")
+    place = Path(text.rpartition(":")[0] or text)
+    filename = Path(getattr(sys.modules.get(module), "__file__", None) or os.devnull)
+    parts = [part for part in place.parts if part != os.pardir]
+    if place.suffix == ".py" and list(filename.parts[-len(parts) :]) == parts:
+        return f"{place}:{name}"
+    return f"{module}:{name}"

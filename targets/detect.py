@@ -10,10 +10,11 @@ from __future__ import annotations
 import dis
 import functools
 import inspect
+import itertools
 import re
 import socket
 from collections.abc import Callable
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any, Final
 
 from handshaker.harness.errors import TargetError, UsageError
@@ -33,6 +34,7 @@ __all__ = [
     "overrides",
     "require_fit",
     "socket_kind",
+    "socket_types",
     "unwrapped",
     "words_of",
 ]
@@ -52,6 +54,7 @@ _ALLOWED: Final = (
 )
 _FOREIGN: Final = ("asyncio", "twisted", "trio", "anyio", "gevent", "eventlet", "tornado", "uvicorn", "aiohttp")
 _HANDLER_PARAMETERS: Final = {"request", "client_address", "server"}
+_OF_CONNECTIONS: Final = {"recv", "recv_into", "send", "sendall", "sendfile", "makefile", "shutdown"}
 _MAKING: Final = {"make", "create", "build", "new", "get", "factory"}
 
 
@@ -215,19 +218,90 @@ def socket_kind(cls: type | None) -> int | None:
     return {"stream": socket.SOCK_STREAM, "datagram": socket.SOCK_DGRAM}.get(handler_kind(cls))
 
 
-def expects_datagrams(cls: type | None) -> bool:
-    """Whether a handler class says that its requests are datagrams: by its base, or by how handle() takes them apart.
+def socket_types(cls: type | None) -> frozenset[int]:
+    """The types of socket that a handler class says it is for; empty when nothing says it.
 
-    `data, socket = self.request` and `self.request[0]` are how a pair is used, and fail on a connection.
+    By its base, else by what its methods do with their request: `data, socket = self.request` and `self.request[0]` are
+    how a pair is used, and fail on a connection; `self.request.recv` is how a connection is, and fails on a pair.
     """
-    if handler_kind(cls) != "base":
-        return handler_kind(cls) == "datagram"
-    code = getattr(getattr(cls, "handle", None), "__code__", None)
-    return code is not None and _takes_request_apart(code)
+    kind = socket_kind(cls)
+    if kind is not None:
+        return frozenset({kind})
+    found = set()
+    for code in _own_code(cls) if cls is not None else ():
+        found |= {socket.SOCK_DGRAM} if _takes_request_apart(code) else set()
+        found |= {socket.SOCK_STREAM} if _reads_request(code) else set()
+    return frozenset(found)
+
+
+def expects_datagrams(cls: type | None) -> bool:
+    """Whether a handler class says that its requests may be datagrams."""
+    return socket.SOCK_DGRAM in socket_types(cls)
+
+
+def _own_code(cls: type) -> list[CodeType]:
+    """The code that a handler runs: of the methods that socketserver calls, and of those that they name."""
+    found: dict[str, list[CodeType]] = {}
+    waiting = list(HANDLER_METHODS)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found[name] = _method_code(cls, name)
+            waiting += [called for code in found[name] for called in code.co_names]
+    return [code for codes in found.values() for code in codes]
+
+
+def _method_code(cls: type, name: str) -> list[CodeType]:
+    """The code of a method, with the functions inside it, and with what it overrides as far as it calls that."""
+    found: list[CodeType] = []
+    for base in cls.__mro__:
+        if base in handler_bases() or name not in vars(base):
+            continue
+        codes = _with_inner(_function_code(vars(base)[name]))
+        found += codes
+        if all("super" not in code.co_names for code in codes):
+            break
+    return found
+
+
+def _function_code(method: Any) -> CodeType | None:
+    """The code of what was written with `def`; nothing else is touched, since a look at it may have effects."""
+    if isinstance(method, property):
+        method = method.fget
+    elif isinstance(method, (staticmethod, classmethod)):
+        method = method.__func__
+    return getattr(inspect.unwrap(method), "__code__", None) if type(method) is FunctionType else None
+
+
+def _with_inner(code: Any) -> list[CodeType]:
+    if not isinstance(code, CodeType):
+        return []
+    return [code, *(inner for constant in code.co_consts for inner in _with_inner(constant))]
+
+
+def _steps(code: CodeType) -> list[dis.Instruction]:
+    return [step for step in dis.get_instructions(code) if step.opname not in ("CACHE", "EXTENDED_ARG")]
+
+
+def _reads_request(code: CodeType) -> bool:
+    """Whether a method of a connection is taken from the request, or from a variable that is the request."""
+    steps = _steps(code)
+    pairs = list(itertools.pairwise(steps))
+    names = {
+        then.argval
+        for step, then in pairs
+        if step.argval == "request" and then.opname.startswith(("STORE_FAST", "STORE_D"))
+    }
+    return any(
+        then.argval in _OF_CONNECTIONS and then.opname in ("LOAD_ATTR", "LOAD_METHOD")
+        for step, then in pairs
+        if (step.opname == "LOAD_ATTR" and step.argval == "request")
+        or (step.opname in ("LOAD_FAST", "LOAD_DEREF") and step.argval in names)
+    )
 
 
 def _takes_request_apart(code: CodeType) -> bool:
-    steps = [step for step in dis.get_instructions(code) if step.opname not in ("CACHE", "EXTENDED_ARG")]
+    steps = _steps(code)
     for place, step in enumerate(steps[:-2]):
         if step.opname != "LOAD_ATTR" or step.argval != "request":
             continue
@@ -277,5 +351,10 @@ def overrides(handler: type | None, server: Any, concurrency: str = "plain") -> 
 
 
 def _overridden(cls: type, name: str) -> bool:
-    owner = next((base for base in cls.__mro__ if name in vars(base)), object)
+    owner = next((base for base in cls.__mro__ if name in vars(base) and not _passes_on(base, name)), object)
     return owner.__module__ not in ("socketserver", "builtins")
+
+
+def _passes_on(base: type, name: str) -> bool:
+    """Whether this is a mix-in whose method calls the one behind it: server_close() only."""
+    return name == "server_close" and base in (*bases("ThreadingMixIn"), *bases("ForkingMixIn"))

@@ -21,12 +21,14 @@ from types import ModuleType
 from typing import Any, Final, TypeVar
 
 from handshaker.harness.errors import TargetError, UsageError, did_you_mean
-from handshaker.targets.candidates import Candidate, candidates, imported_candidates
+from handshaker.targets.candidates import Candidate, candidates, imported_candidates, possible_factories
 from handshaker.targets.homes import innermost_user_line, is_library
 
 __all__ = ["TargetSpec", "import_hang_message", "load", "load_module", "parse"]
 
 _T = TypeVar("_T")
+
+_SHOWN_MAX: Final = 8
 
 _FORMS: Final = "write module:name, module, path/to/file.py or path/to/file.py:name"
 
@@ -249,11 +251,27 @@ def _the_only_one(module: ModuleType, spec: TargetSpec) -> Candidate:
         return _refuse(
             f"{spec.text!r} defines several handlers, servers and factories; name one of them", spec.text, found
         )
-    there = imported_candidates(module)
-    said = f"{spec.text!r} defines no handler, no server and no function that returns a server"
+    there, possible = imported_candidates(module), possible_factories(module)
+    said = f"{spec.text!r} defines no handler, no server and no function that says it returns a server"
+    if possible:
+        said = "\n".join([_if_meant(said, possible), *_factory_commands(spec.text, possible)])
     if there:
-        return _refuse(f"{said}; it imports these, name one of them to test it", spec.text, there)
-    raise UsageError(f"{said}; {_FORMS}")
+        also = "\nit also imports these" if possible else "; it imports these"
+        return _refuse(f"{said}{also}, name one of them to test it", spec.text, there)
+    raise UsageError(said if possible else f"{said}; {_FORMS}")
+
+
+def _if_meant(said: str, possible: tuple[str, ...]) -> str:
+    which = "one of these returns a server, name it" if len(possible) > 1 else "this one returns a server, write"
+    return (
+        f"{said}; looked for is one whose return annotation is a server class, or whose name has the word server in "
+        f"it; if {which}:"
+    )
+
+
+def _factory_commands(text: str, names: tuple[str, ...]) -> list[str]:
+    more = [f"    ... and {len(names) - _SHOWN_MAX} more"] if len(names) > _SHOWN_MAX else []
+    return [*(f"    handshaker run {text} --factory {text}:{name}" for name in names[:_SHOWN_MAX]), *more]
 
 
 def _refuse(said: str, text: str, found: tuple[Candidate, ...]) -> Candidate:

@@ -5,6 +5,7 @@ What a call returns is made to fit (its class by *shape*, its socket by `activat
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Callable
 from socketserver import TCPServer
@@ -12,6 +13,7 @@ from typing import Any
 
 from handshaker.targets.base import LOOPBACK, Address, Handler, ServerMaker
 from handshaker.targets.building import Call, activate, clone, settle
+from handshaker.targets.serving import refuse_serving
 
 __all__ = ["Ownership", "copies_of", "made_by"]
 
@@ -41,19 +43,26 @@ def copies_of(server: TCPServer, shape: _Shape) -> ServerMaker:
 def made_by(call: Call, passed: Handler | None, own: Ownership, shape: _Shape) -> ServerMaker:
     """Servers made by *call*, to which the handler *passed* is passed.
 
-    One that returns the same object again gives copies of it.
+    One that returns the same object again gives copies of it. Raises TargetError when the first one serves already.
     """
     previous: Callable[[], Any] = lambda: None  # noqa: E731
     previous_handler: Any = None
     # A class whose first server was ready as it came makes all its servers so.
     ready: Callable[[Address], Any] | None = None
 
+    is_checked = False
+
     def make(address: Address) -> TCPServer:
-        nonlocal previous, previous_handler, ready
+        nonlocal previous, previous_handler, ready, is_checked
         if ready is not None:
             made: TCPServer = ready(address)
             return made
-        made = settle(_called(call, address, passed), call.function, shape)
+        before = frozenset(threading.enumerate()) if not is_checked else frozenset()
+        returned = _called(call, address, passed)
+        if not is_checked:
+            refuse_serving(returned, call.function, before)
+            is_checked = True
+        made = settle(returned, call.function, shape)
         if made is previous():
             made = clone(made, address, shape)
             made.RequestHandlerClass = previous_handler

@@ -22,12 +22,12 @@ from typing import Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from xmlrpc.server import SimpleXMLRPCRequestHandler, SimpleXMLRPCServer
 
-from handshaker.harness.errors import TargetError
+from handshaker.harness.errors import TargetError, UsageError
 from handshaker.harness.transports import TRANSPORTS
-from handshaker.targets.base import LOOPBACK, Address, Handler, qualified_name
+from handshaker.targets.base import LOOPBACK, Address, Handler, qualified_name, spelled
 from handshaker.targets.bases import STDLIB, Implementation, handler_bases, owner_of, server_bases
 from handshaker.targets.building import plan
-from handshaker.targets.detect import expects_datagrams, socket_kind
+from handshaker.targets.detect import expects_datagrams, socket_kind, socket_types
 from handshaker.targets.shaping import transport_of_server
 
 __all__ = [
@@ -164,18 +164,19 @@ def plain_message(handler_class: type | None) -> bytes:
 
 
 def natural_server(
-    handler_class: type | None, transport: str = "", implementation: Implementation | None = None
+    handler_class: type | None, transport: str = "", implementation: Implementation | None = None, text: str = ""
 ) -> Natural:
     """The server for *handler_class*; socketserver's own when it is not known or nothing better is found.
 
     With *transport* it is one that can be hosted over that: of the same type of socket, in whatever family. With
-    *implementation* it is that one's own.
+    *implementation* it is that one's own. Raises UsageError, calling the handler *text*, when servers for connections
+    and for datagrams lie beside it and nothing says which it is for.
     """
     kind = TRANSPORTS[transport].type if transport else socket_kind(handler_class)
     if implementation is not None:
         return _usual(handler_class, transport, kind, implementation)
     for base in handler_class.__mro__ if handler_class is not None else ():
-        found = _for_base(base, kind, handler_class, transport)
+        found = _for_base(base, kind, handler_class, transport, text)
         if found is not None:
             make, server_class, why = found
             return Natural(make, server_class, f"hosted under {_dotted(server_class)}, {why}")
@@ -194,20 +195,42 @@ def _usual(handler_class: type | None, transport: str, kind: int | None, own: Im
 
 
 def _for_base(
-    base: type, kind: int | None, handler_class: Any, transport: str
+    base: type, kind: int | None, handler_class: Any, transport: str, text: str
 ) -> tuple[Callable[..., Any], type, str] | None:
     if base in _KNOWN:
         return (*_KNOWN[base], f"the server for {_dotted(base)}") if kind != socket.SOCK_DGRAM else None
     if base.__module__ == "builtins" or base in handler_bases():
         return None
-    beside = [cls for cls in _beside(base) if kind is None or cls.socket_type == kind]
-    if kind is None and expects_datagrams(handler_class):
-        beside = [cls for cls in beside if cls.socket_type == socket.SOCK_DGRAM] or beside
+    beside = _preferred(_beside(base), handler_class) if kind is None else _of_type(_beside(base), kind)
     makeable = [cls for cls in beside if _can_move(cls, transport) and not plan(cls, with_handler=True).missing]
+    if kind is None and not socket_types(handler_class) and len({cls.socket_type for cls in makeable}) > 1:
+        raise UsageError(_which(handler_class, makeable, text))
     fitting = _fitting(base, _of_one_transport(makeable, transport))
     if fitting is None:
         return None
     return fitting, fitting, f"the server class defined beside {_dotted(base)}"
+
+
+def _of_type(servers: list[Any], kind: int) -> list[Any]:
+    return [cls for cls in servers if cls.socket_type == kind]
+
+
+def _preferred(servers: list[Any], handler_class: type) -> list[Any]:
+    """Those for the type of socket that the handler says it is for, if there are any; datagrams when it takes both."""
+    types = socket_types(handler_class)
+    wanted = socket.SOCK_DGRAM if socket.SOCK_DGRAM in types else socket.SOCK_STREAM
+    return (_of_type(servers, wanted) if types else []) or servers
+
+
+def _which(handler_class: type, servers: list[type], text: str) -> str:
+    """The question which of *servers* a handler is for, with the commands to choose from."""
+    name = text or qualified_name(handler_class)
+    commands = [f"    handshaker run {name} --server {spelled(cls, name)}" for cls in _roots(servers)]
+    said = (
+        f"{name}: nothing in its methods says whether its requests are connections or datagrams, and there are servers "
+        f"for both beside it; name one:"
+    )
+    return "\n".join([said, *commands])
 
 
 def _can_move(server_class: Any, transport: str) -> bool:
@@ -218,8 +241,8 @@ def _can_move(server_class: Any, transport: str) -> bool:
 
 def servers_beside(handler_class: type) -> list[type]:
     """The server classes that the module of *handler_class* defines for its transport, in order of their definition."""
-    kind = socket_kind(handler_class)
-    return list(_of_one_transport([cls for cls in _beside(handler_class) if kind is None or cls.socket_type == kind]))
+    kind, beside = socket_kind(handler_class), _beside(handler_class)
+    return _of_one_transport(_preferred(beside, handler_class) if kind is None else _of_type(beside, kind))
 
 
 def _beside(handler_class: type) -> list[Any]:
@@ -247,9 +270,13 @@ def _defined_beside(handler_class: type) -> list[type]:
 def _fitting(handler_class: type, servers: list[type]) -> type | None:
     """The server whose constructor takes this handler by default; else the only one of which no other is the base."""
     by_default = [cls for cls in servers if handler_class in _defaults(cls)]
-    rest = by_default or servers
-    roots = [cls for cls in rest if not any(other is not cls and issubclass(cls, other) for other in rest)]
+    roots = _roots(by_default or servers)
     return roots[0] if len(roots) == 1 else None
+
+
+def _roots(servers: list[type]) -> list[type]:
+    """Those that are based on none of the others."""
+    return [cls for cls in servers if not any(other is not cls and issubclass(cls, other) for other in servers)]
 
 
 def _defaults(server_class: type) -> list[Any]:

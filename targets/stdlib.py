@@ -28,15 +28,13 @@ from handshaker.targets.base import (
     TargetKind,
     qualified_name,
 )
-from handshaker.targets.bases import STDLIB, Implementation, server_bases
+from handshaker.targets.bases import STDLIB, Implementation
 from handshaker.targets.building import Call, plan
-from handshaker.targets.candidates import candidates
+from handshaker.targets.choosing import HANDLERS, default_handler, kind_beside, thing_beside_factory
 from handshaker.targets.combining import check_names, require_available
 from handshaker.targets.detect import (
-    declared_kind,
     handler_class_of,
     handler_kind,
-    kind_of,
     overrides,
     require_fit,
     unwrapped,
@@ -44,14 +42,13 @@ from handshaker.targets.detect import (
 from handshaker.targets.homes import home_of
 from handshaker.targets.implementation import implementation as load_implementation
 from handshaker.targets.instrument_server import without_waiting
-from handshaker.targets.loading import load, parse
+from handshaker.targets.loading import load, load_module, parse
 from handshaker.targets.making import Ownership, copies_of, made_by
 from handshaker.targets.natural import ALIASES, natural_server, plain_message
 from handshaker.targets.shaping import concurrency_of, on_transport, plain_reason, shaped, transport_of_server
 
 __all__ = ["StdlibTarget", "load_target"]
 
-_HANDLERS: Final = (TargetKind.HANDLER_CLASS, TargetKind.HANDLER_CALLABLE)
 _DECLARABLE: Final = ("allowed_exceptions", "example", "stateless", "timeout")
 _SETTINGS: Final = ("max_packet_size", "block_on_close", "daemon_threads", "max_children")
 """What a server class says about packets, threads and children, under the names of the Contract's fields."""
@@ -79,11 +76,15 @@ def load_target(
     def named(wanted: str) -> Any:
         return load(parse(wanted), root) if wanted else None
 
+    spec = parse(ALIASES.get(text, text))
+    is_module = bool(factory) and not spec.attributes
+    thing = load_module(spec.text, root) if is_module else load(spec, root)
+    maker = named(factory)
     return StdlibTarget(
-        load(parse(ALIASES.get(text, text)), root),
+        thing_beside_factory(thing, text, maker, factory) if is_module else thing,
         text=text,
         server=named(server),
-        factory=named(factory),
+        factory=maker,
         transport=transport,
         concurrency=concurrency,
         implementation=offered,
@@ -111,8 +112,8 @@ class StdlibTarget:
     ) -> None:
         check_names(transport, concurrency)
         self.text = text or qualified_name(thing)
-        self.kind = _kind(thing, self.text, server, factory)
-        self._handler: Handler | None = thing if self.kind in _HANDLERS else None
+        self.kind = kind_beside(thing, self.text, server, factory)
+        self._handler: Handler | None = thing if self.kind in HANDLERS else None
         self._handler_class: type | None = None if self._handler is None else handler_class_of(thing)
         self._asked = (transport, concurrency)
         self._implementation = implementation
@@ -213,7 +214,7 @@ class StdlibTarget:
             chosen = server if server is not None else thing
             self._hosted = f"hosted under {qualified_name(chosen)}, as asked for"
             return self._constructed(chosen)
-        natural = natural_server(self._handler_class, self._asked[0], self._implementation)
+        natural = natural_server(self._handler_class, self._asked[0], self._implementation, self.text)
         self._hosted = natural.reason
         if isinstance(natural.make, type):
             return self._constructed(natural.make)
@@ -234,25 +235,11 @@ class StdlibTarget:
         if self._handler is not None:
             self._examined = not call.missing and not self._is_moved()
             return self._made_by(call, self._handler)
-        return self._made_by(call, self._default_handler(server_class) if call.takes_handler else None)
+        return self._made_by(call, default_handler(server_class, self.text) if call.takes_handler else None)
 
     def _is_moved(self) -> bool:
         """Whether the server was written for another transport, so that only making one shows whether it copes."""
         return transport_of_server(self._written) is not TRANSPORTS[self._transport]
-
-    def _default_handler(self, server_class: type) -> Handler:
-        """For a server class that is TARGET and demands a handler: the only one that its module defines."""
-        module = sys.modules[server_class.__module__]
-        found = [item.name for item in candidates(module) if item.kind in _HANDLERS]
-        if len(found) == 1:
-            handler: Handler = getattr(module, found[0])
-            return handler
-        name = qualified_name(server_class)
-        example = f"{module.__name__}:{found[0]}" if found else "module:Handler"
-        raise UsageError(
-            f"{self.text!r} is a server class that is given its handler, and the handlers that its module defines are "
-            f"{', '.join(found) or 'none'}; write `handshaker run {example} --server {name}`"
-        )
 
     def _made_by(self, call: Call, handler: Handler | None) -> ServerMaker:
         if self._written is None and not self._asked[0] and call.takes("path"):
@@ -356,36 +343,3 @@ def _where(handler_class: Any) -> str:
     """The file and line of handle(), when it is written in Python."""
     code = getattr(getattr(handler_class, "handle", None), "__code__", None)
     return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else ""
-
-
-def _kind(thing: Any, text: str, server: Any, factory: Any) -> TargetKind:
-    """What TARGET is, also by what was said beside it. Raises UsageError when the two contradict each other."""
-    if server is not None and factory is not None:
-        raise UsageError("--server and --factory both say where the handler lives; write one of them")
-    if server is not None and not (isinstance(server, type) and issubclass(server, server_bases())):
-        raise UsageError(
-            f"--server {server!r} is not a server class; allowed: a subclass of socketserver.BaseServer; "
-            f"a function that returns a server is named with --factory"
-        )
-    if factory is not None and (not callable(factory) or handler_class_of(factory) is not None):
-        raise UsageError(f"--factory {factory!r} makes no server; allowed: a function that returns a server")
-    if factory is thing and factory is not None:
-        return TargetKind.SERVER_FACTORY
-    if server is None and factory is None:
-        return kind_of(thing, text)
-    return _kind_of_hosted(thing, text)
-
-
-def _kind_of_hosted(thing: Any, text: str) -> TargetKind:
-    """A function that does not say otherwise is a handler when its server was named."""
-    try:
-        kind = kind_of(thing, text)
-    except UsageError:
-        return TargetKind.HANDLER_CALLABLE
-    if kind is TargetKind.SERVER_FACTORY and not isinstance(unwrapped(thing), type) and declared_kind(thing) is None:
-        return TargetKind.HANDLER_CALLABLE
-    if kind not in _HANDLERS:
-        raise UsageError(
-            f"{text!r} is a {kind} already; leave --server and --factory away, or name a handler as TARGET"
-        )
-    return kind

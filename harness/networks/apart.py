@@ -25,7 +25,7 @@ from handshaker.harness.networks.crowd_streams import StreamCrowd
 from handshaker.harness.networks.house import CORNERED, Door, House, cpu_seconds
 from handshaker.harness.networks.inside import Inside
 from handshaker.harness.networks.inside_datagrams import DatagramsInside
-from handshaker.harness.places import Place
+from handshaker.harness.places import Place, remove_socket_path
 from handshaker.harness.recorder import RUN, Emit
 from handshaker.harness.transports import TRANSPORTS
 
@@ -282,6 +282,8 @@ class ApartNetwork:
         self.board.close()
         self._gate.close()
         self._gate_inside.close()
+        if isinstance(self._address, str):
+            remove_socket_path(self._address)  # a server may listen at a path of its own
         self.place.close()
 
     def finish(self, emit: Emit) -> None:

@@ -13,6 +13,7 @@ import ipaddress
 import os
 import re
 import socket
+import stat
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -27,6 +28,7 @@ MOST_DETAILS: Final = 20
 
 _DETAIL_CHARACTERS = 200
 _FRAMES_MAX: Final = 12
+_DEEP_FRAMES_MAX: Final = 40
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _LOCAL_FAMILIES = {getattr(socket, name, None) for name in ("AF_UNIX", "AF_NETLINK")}
 _IP_FAMILIES = {socket.AF_INET, socket.AF_INET6}
@@ -51,6 +53,12 @@ _PATHS: Final = {
 }
 _REMOVALS: Final = {"os.remove", "os.rmdir"}
 """Their second argument may be the descriptor of the folder that the path starts from, as shutil.rmtree() has it."""
+
+_TENDING: Final = {"server_bind", "server_close", "made_by.<locals>.make"}
+"""Below these a server is made or closed, and no handler runs: of socketserver, and the one of `targets.making`."""
+
+_OURS: Final = ("handshaker.harness.networks.", "handshaker.harness.places")
+"""The modules whose own calls are the peers', or put away what a server has left behind."""
 
 _PROGRAMS: Final = {
     "subprocess.Popen": 1,
@@ -127,6 +135,8 @@ class SideEffects:
     def _path(self, event: str, args: tuple[Any, ...]) -> None:
         if event == "os.rename":
             self._touch(_PATHS[event], f"{_name(args[0])} -> {_name(args[1])}")
+        elif event == "os.remove" and args[1] < 0 and (_is_ours() or _makes_room(args[0])):
+            return
         elif event in _REMOVALS and args[1] >= 0:
             self._touch(_PATHS[event], _within(args[1], _name(args[0])))
         else:
@@ -140,8 +150,9 @@ class SideEffects:
         if address is None:
             return
         if sock.family in _LOCAL_FAMILIES:
-            if not in_a_place(_name(address)) and not _AUTOBOUND.fullmatch(_name(address)):
-                self._note("connects to a local service", _name(address))
+            name = _name(address)
+            if not in_a_place(name) and not _AUTOBOUND.fullmatch(name) and not _is_ours():
+                self._note("connects to a local service", name)
         elif sock.family not in _IP_FAMILIES or not _is_here(address[0]):
             self._note("connects to another machine (refused)", _place(address))
             raise OutgoingRefused(
@@ -179,6 +190,30 @@ def _looks_for_a_folder() -> bool:
         if frame is None:
             return False
         if frame.f_code.co_name == "_get_default_tempdir":
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _is_ours() -> bool:
+    """Whether the call that is heard of stands in a module of ours, and not in the handler or in what it calls."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__") == __name__:
+        frame = frame.f_back
+    return frame is not None and str(frame.f_globals.get("__name__")).startswith(_OURS)
+
+
+def _makes_room(path: Any) -> bool:
+    """Whether a server removes its socket file as it is made or closed: a stale one, its own, or one that is gone."""
+    try:
+        is_socket = stat.S_ISSOCK(os.lstat(path).st_mode)
+    except OSError:
+        is_socket = True  # nothing is there
+    frame: FrameType | None = sys._getframe(1) if is_socket else None
+    for _ in range(_DEEP_FRAMES_MAX):
+        if frame is None:
+            return False
+        if frame.f_code.co_name in _TENDING or frame.f_code.co_qualname in _TENDING:
             return True
         frame = frame.f_back
     return False

@@ -7,10 +7,8 @@ import importlib
 import os
 import select
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +17,6 @@ from handshaker.harness.errors import TargetError, UsageError
 from handshaker.harness.places import Place
 from handshaker.harness.processes.context import Context
 from handshaker.harness.processes.limits import Limits
-from handshaker.harness.processes.sideeffects import watch_side_effects
 
 Json = dict[str, Any]
 
@@ -261,109 +258,3 @@ def fork_leftovers(context: Context, arguments: Json) -> Iterator[Json]:
         yield {"gone": True}
     else:
         yield {"gone": select.select([handle], [], [], 20)[0] == [handle]}
-
-
-# side effects
-
-
-def side_effects(context: Context, arguments: Json) -> Iterator[Json]:
-    seen: list[tuple[str, str]] = []
-    effects = watch_side_effects(lambda action, detail: seen.append((action, detail)))
-    litter(context, arguments)
-    effects.armed = True
-    raised = [_attempt(arguments["name"]) for _ in range(2)]
-    effects.armed = False
-    litter(context, arguments)
-    yield {"seen": seen, "raised": raised}
-
-
-def _attempt(name: str) -> str:
-    try:
-        _ATTEMPTS[name]()
-    except OSError as error:
-        return type(error).__name__
-    return ""
-
-
-def _write() -> None:
-    with open("written", "w", encoding="ascii") as file:
-        file.write("x")
-
-
-def _read() -> None:
-    with open("left-behind", encoding="ascii") as file:
-        file.read()
-
-
-def _send_to(host: str, family: int = socket.AF_INET) -> None:
-    with socket.socket(family, socket.SOCK_DGRAM) as sock:
-        sock.sendto(b"x", (host, 9))
-
-
-def _send_to_this_machine() -> None:
-    for host in ("127.0.0.1", "127.8.8.8", "localhost", ""):
-        _send_to(host)
-    _send_to("::1", socket.AF_INET6)
-    _send_to("::ffff:127.0.0.1", socket.AF_INET6)
-
-
-def _answer_a_nameless_peer() -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as peer, socket.socket(peer.family, peer.type) as server:
-        peer.bind("")
-        server.sendto(b"x", peer.getsockname())
-
-
-def _look_for_a_temporary_folder() -> None:
-    tempfile.tempdir = None
-    tempfile.gettempdir()
-
-
-def _clear_a_place() -> None:
-    with Place("unix-dgram") as place, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as stranger:
-        stranger.bind(f"{os.path.dirname(place.address)}/stranger")
-
-
-def _make_and_remove_folder() -> None:
-    os.mkdir("d")
-    os.rmdir("d")
-
-
-def _many_names() -> None:
-    for number in range(100):
-        os.path.exists(f"f{number}")
-        with open(f"f{number}", "w", encoding="ascii"):
-            pass
-
-
-def _use_local_service() -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        sock.connect_ex("no-such-socket")
-
-
-def _connect_out() -> None:
-    with socket.socket() as sock:
-        sock.connect(("192.0.2.1", 80))
-
-
-_ATTEMPTS = {
-    "write": _write,
-    "read": _read,
-    "null": lambda: open(os.devnull, "w", encoding="ascii").close(),
-    "bytecode": lambda: open("a.__pycache__", "w", encoding="ascii").close(),
-    "folder": _make_and_remove_folder,
-    "rename": lambda: os.rename("left-behind", "left-behind"),
-    "environment": lambda: os.environ.__setitem__("GREETING", "hello"),
-    "program": lambda: subprocess.run(["true", "--quickly"], check=True),
-    "shell": lambda: os.system("true"),
-    "many": _many_names,
-    "loopback": _send_to_this_machine,
-    "other machine": _connect_out,
-    "datagram": lambda: _send_to("198.51.100.7"),
-    "name": lambda: socket.getaddrinfo("example.invalid", 80),
-    "own name": lambda: [socket.getaddrinfo(host, 80) for host in ("localhost", "192.0.2.1", "::1", None)],
-    "address": lambda: socket.gethostbyaddr("192.0.2.1"),
-    "service": _use_local_service,
-    "peer": _answer_a_nameless_peer,
-    "temporary": _look_for_a_temporary_folder,
-    "place": _clear_a_place,
-}  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import socketserver
 import tempfile
 import threading
 from pathlib import Path
@@ -16,6 +17,8 @@ from handshaker.harness.networks import house
 from handshaker.harness.networks.crowd import Crowd
 from handshaker.harness.probes import open_descriptors
 from handshaker.harness.recorder import RUN, Run
+from handshaker.harness.runner import Stage
+from handshaker.targets.stdlib import StdlibTarget
 from tests.harness import apart_handlers as handlers
 from tests.harness.apart_play import (
     BOTH,
@@ -114,6 +117,20 @@ def test_nothing_is_left_open(transport, tmp_path, monkeypatch):
         assert (open_descriptors(), threading.active_count()) == before
     assert type(RUN) is Run
     assert not [path for top in (tempfile.gettempdir(), "/tmp") for path in Path(top).glob(f"hs-{os.getpid()}-*")]
+
+
+@BOTH
+def test_the_file_of_a_server_at_a_path_of_its_own_is_removed(concurrency):
+    """A Unix server that its factory binds to a path of its own leaves no file there when its house has ended."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/own"
+
+        def factory():
+            return socketserver.UnixStreamServer(path, handlers.Echo)
+
+        with Stage(StdlibTarget(factory, concurrency=concurrency), network="loopback") as prepared:
+            trace = prepared.play(Case((LINE,)))
+        assert (trace.replies[0], os.listdir(folder)) == (b"AB\nCD\n", [])
 
 
 @BOTH

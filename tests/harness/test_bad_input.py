@@ -30,6 +30,15 @@ MODULES = {
     "    def __init__(self, address, handler):\n        super().__init__('/tmp/' + 'x' * 120, handler)\n"
     "class Taken(socketserver.UnixStreamServer):\n"
     "    def __init__(self, address, handler):\n        super().__init__(os.devnull, handler)\n",
+    "serving.py": ECHO + "import threading\ndef server():\n"
+    "    made = socketserver.ThreadingTCPServer(('127.0.0.1', 0), Echo)\n"
+    "    threading.Thread(target=made.serve_forever, daemon=True).start()\n    return made\n",
+    "kinds.py": "import socketserver\nclass Base(socketserver.BaseRequestHandler):\n"
+    "    def handle(self): self.answer()\n"
+    "class Grams(Base):\n    def answer(self): self.request[1].sendto(self.request[0], self.client_address)\n"
+    "class Stream(Base):\n    def answer(self): self.request.sendall(self.request.recv(9))\n"
+    "class UDPServer(socketserver.UDPServer): pass\nclass TCPServer(socketserver.TCPServer): pass\n",
+    "nameless.py": "import socketserver\ndef plain():\n    return socketserver.TCPServer(('127.0.0.1', 0), None)\n",
     "kernel.py": handler("import select", "select.select([self.connection], [], [], 1)"),
 }
 
@@ -49,6 +58,18 @@ BAD = {
         ["constructor.py:Subject"], ["RuntimeError: no configuration", "write a factory", "--factory"],
     ),
     "constructor of a handler that wants more": (["argument.py:Subject"], ["'root'", "partial(Subject, root="]),
+    "server that serves already": (
+        ["serving.py:server"], ["serving already", "end the function with `return server`"],
+    ),
+    "handler with servers of two kinds beside it": (
+        ["kinds.py:Base"], ["run kinds.py:Base --server kinds.py:UDPServer", "--server kinds.py:TCPServer"],
+    ),
+    "server class with several handlers beside it": (
+        ["kinds.py:UDPServer"], ["write:\n    handshaker run kinds.py:Grams --server kinds.py:UDPServer"],
+    ),
+    "function that does not say it makes a server": (
+        ["nameless.py"], ["return annotation", "handshaker run nameless.py --factory nameless.py:plain"],
+    ),
     "constructor of a server that fails": (["server.py:Server"], ["RuntimeError: no configuration"]),
     "handler for another server": (
         ["attribute.py:Subject"], ["self.server.greeting", "def make_server():", "server.greeting = ..."],

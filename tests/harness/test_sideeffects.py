@@ -10,14 +10,29 @@ import pytest
 
 from handshaker.harness.processes.sideeffects import MOST_DETAILS
 from handshaker.harness.processes.supervisor import Supervisor
+from tests.harness.command_line import ECHO, handshaker
 
 HERE = str(Path(__file__).parent)
+LOCAL = f"""
+import os, pathlib
+{ECHO}
+PATH = str(pathlib.Path(__file__).parent / "own.sock")
+
+class Server(socketserver.UnixStreamServer):
+    def server_bind(self):
+        if os.path.exists(PATH):
+            os.unlink(PATH)
+        super().server_bind()
+
+def server():
+    return Server(PATH, Echo)
+"""
 Attempt = Callable[[str], tuple[list[list[str]], list[str]]]
 
 
 @pytest.fixture(scope="module")
 def supervisor() -> Iterator[Supervisor]:
-    with Supervisor.start("process_tasks:nothing", {}, path=(HERE,), preload=("process_tasks",)) as supervisor:
+    with Supervisor.start("process_tasks:nothing", {}, path=(HERE,), preload=("sideeffect_tasks",)) as supervisor:
         yield supervisor
 
 
@@ -27,7 +42,7 @@ def attempt(supervisor: Supervisor) -> Attempt:
 
     def attempt(name: str) -> tuple[list[list[str]], list[str]]:
         messages: list[dict[str, Any]] = []
-        supervisor.run("process_tasks:side_effects", {"name": name}, on_message=messages.append).raise_if_failed()
+        supervisor.run("sideeffect_tasks:side_effects", {"name": name}, on_message=messages.append).raise_if_failed()
         return messages[0]["seen"], messages[0]["raised"]
 
     return attempt
@@ -54,6 +69,35 @@ def test_a_side_effect_is_said_once(attempt: Attempt, name: str, seen: list[list
 def test_harmless_things_are_not_said(attempt: Attempt, name: str) -> None:
     """Nobody's business: reading, /dev/null, what Python itself writes, loopback, local names, nameless peers."""
     assert attempt(name) == ([], ["", ""])
+
+
+@pytest.mark.parametrize("name", ["tidy server", "tidy factory"])
+def test_a_server_that_clears_its_own_path_does_nothing_worth_saying(attempt: Attempt, name: str) -> None:
+    """A stale socket file is removed before the server binds, and its own one when it is closed."""
+    assert attempt(name) == ([], ["", ""])
+
+
+@pytest.mark.parametrize(
+    ("name", "seen"),
+    [
+        ("heedless server", "left-behind"),
+        ("strange factory", "left-behind"),
+        ("socket file", "own"),
+        ("no file", "gone"),
+    ],
+)
+def test_any_other_removal_is_said(attempt: Attempt, name: str, seen: str) -> None:
+    """Files that are no sockets, and whatever is removed while no server is made or closed, also if it is not there."""
+    assert attempt(name)[0] == [["removes a file", seen]]
+
+
+def test_the_traffic_of_our_own_peers_is_not_the_handlers(tmp_path: Path) -> None:
+    """A Unix server at a path of its own is connected to, and its file is removed after it, by us."""
+    (tmp_path / "local.py").write_text(LOCAL)
+    answer = handshaker(tmp_path, "run", "local.py:server", "--phases", "sweep", "--network", "loopback", "--no-save")
+    assert "hosted by the server that local:server returns" in answer.out
+    assert "local service" not in answer.out
+    assert "removes" not in answer.out
 
 
 @pytest.mark.parametrize(

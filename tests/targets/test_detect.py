@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import http.server
+import socket
 import socketserver
 from typing import Any
 from wsgiref.simple_server import demo_app, make_server
@@ -14,7 +15,15 @@ import pytest
 from handshaker.harness.errors import TargetError, UsageError
 from handshaker.harness.transports import TRANSPORTS
 from handshaker.targets.base import TargetKind, qualified_name
-from handshaker.targets.detect import expects_datagrams, handler_class_of, handler_kind, kind_of, overrides, require_fit
+from handshaker.targets.detect import (
+    expects_datagrams,
+    handler_class_of,
+    handler_kind,
+    kind_of,
+    overrides,
+    require_fit,
+    socket_types,
+)
 
 
 class Echo(socketserver.StreamRequestHandler):
@@ -207,6 +216,87 @@ class Receives(socketserver.BaseRequestHandler):
         self.request.sendall(bytes([rest, head]))
 
 
+class Inherits(Indexes):
+    def setup(self) -> None: ...
+
+
+class Property(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        print(self.payload)
+
+    @property
+    def payload(self) -> bytes:
+        def first() -> bytes:
+            data: bytes = self.request[0]
+            return data
+
+        return first()
+
+
+class Alias(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        sock = self.request
+        sock.sendall(sock.recv(1)[:1])
+
+
+class Whatever(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        if isinstance(self.request, tuple):
+            self.request[1].sendto(self.request[0], self.client_address)
+        else:
+            self.request.sendall(b"")
+
+
+class Overrides(Receives):
+    def handle(self) -> None:
+        print(self.request[0])
+
+    def not_called(self) -> None:
+        self.request.recv(1)
+
+
+class Extends(Receives):
+    def handle(self) -> None:
+        super().handle()
+
+
+class Proxy:
+    """A look at it raises, as one at a framework's current request does."""
+
+    @property
+    def __wrapped__(self) -> Any:
+        raise RuntimeError("outside of a request")
+
+
+class Proxied(socketserver.BaseRequestHandler):
+    current = Proxy()
+
+    def handle(self) -> None:
+        print(self.current)
+        self.request.sendall(b"")
+
+
+@pytest.mark.parametrize(
+    ("handler", "types"),
+    [
+        (Inherits, {socket.SOCK_DGRAM}),
+        (Property, {socket.SOCK_DGRAM}),
+        (Overrides, {socket.SOCK_DGRAM}),
+        (Receives, {socket.SOCK_STREAM}),
+        (Extends, {socket.SOCK_STREAM}),
+        (Alias, {socket.SOCK_STREAM}),
+        (Proxied, {socket.SOCK_STREAM}),
+        (Whatever, {socket.SOCK_DGRAM, socket.SOCK_STREAM}),
+        (Echo, {socket.SOCK_STREAM}),
+        (Either, set()),
+        (None, set()),
+    ],
+)
+def test_what_is_done_with_the_request_says_the_type_of_socket(handler: type | None, types: set[int]) -> None:
+    """Every method that is reached from the four that socketserver calls counts, and no other."""
+    assert socket_types(handler) == types
+
+
 @pytest.mark.parametrize(
     ("handler", "expected"),
     [(Unpacks, True), (Indexes, True), (Gram, True), (Receives, False), (Echo, False), (Either, False), (None, False)],
@@ -230,6 +320,14 @@ def test_overrides_are_the_methods_that_are_not_socketservers_own() -> None:
     """Inherited overrides count, the mixins of socketserver do not."""
     assert overrides(Careful, socketserver.ThreadingTCPServer) == ("handle", "finish")
     assert overrides(Careful, Choosy) == ("handle", "finish", "verify_request")
+
+
+def test_an_override_behind_a_mix_in_counts_where_the_mix_in_calls_it() -> None:
+    """The mix-ins' server_close() calls the next one, which is the user's own; their process_request() does not."""
+    own = {"server_close": socketserver.TCPServer.server_bind, "process_request": socketserver.TCPServer.server_bind}
+    behind = type("Behind", (socketserver.ThreadingMixIn, type("Own", (socketserver.TCPServer,), own)), {})
+    assert overrides(Echo, behind) == ("handle", "server_close")
+    assert overrides(Echo, socketserver.ForkingTCPServer) == ("handle",)
 
 
 def test_a_method_assigned_to_a_server_object_is_an_override() -> None:

@@ -166,6 +166,41 @@ def test_a_module_that_only_imports_handlers_names_them(write, tmp_path: Path) -
         load(parse("hk_g"), tmp_path)
 
 
+POSSIBLE = """
+    from http.server import HTTPServer, SimpleHTTPRequestHandler
+    import asyncio
+
+    def plain(): return HTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler)
+    def threaded(port=0): return plain()
+    def on(host, port): return HTTPServer((host, port), SimpleHTTPRequestHandler)
+    def helper(): return 3
+    def needs(store): return HTTPServer(store)
+    def main(): plain().serve_forever()
+    async def later(): return plain()
+    def _private(): return plain()
+"""
+
+
+def test_functions_that_might_be_meant_are_listed_with_what_is_looked_for(write, tmp_path: Path) -> None:
+    """Those that speak of servers and can be called are offered as factories; what a factory says of itself is told."""
+    write("hk_p.py", POSSIBLE)
+    with pytest.raises(UsageError, match="return annotation is a server class, or whose name has the word") as caught:
+        load(parse("hk_p.py"), tmp_path)
+    assert [line.strip() for line in str(caught.value).splitlines() if "--factory" in line] == [
+        "handshaker run hk_p.py --factory hk_p.py:plain",
+        "handshaker run hk_p.py --factory hk_p.py:threaded",
+        "handshaker run hk_p.py --factory hk_p.py:on",
+    ]
+    assert "handshaker run hk_p.py:SimpleHTTPRequestHandler" in str(caught.value)
+
+
+def test_many_functions_that_might_be_meant_are_not_all_listed(write, tmp_path: Path) -> None:
+    """When none of them speaks of servers, the first eight are shown, and how many there are besides."""
+    write("hk_q.py", "\n".join(f"def f{number}(): pass" for number in range(11)))
+    with pytest.raises(UsageError, match=r"hk_q:f7\n    \.\.\. and 3 more$"):
+        load(parse("hk_q"), tmp_path)
+
+
 def test_a_module_without_anything_to_test_says_so(write, tmp_path: Path) -> None:
     """No handler, no server, no factory: that is said."""
     write("hk_h.py", "x = 1\n")

@@ -18,9 +18,10 @@ from xmlrpc.server import SimpleXMLRPCRequestHandler, SimpleXMLRPCServer
 
 import pytest
 
+from handshaker.harness.errors import UsageError
 from handshaker.targets.base import LOOPBACK
 from handshaker.targets.loading import load, parse
-from handshaker.targets.natural import natural_server
+from handshaker.targets.natural import natural_server, servers_beside
 from handshaker.targets.stdlib import StdlibTarget, load_target
 
 
@@ -107,6 +108,46 @@ def test_a_handler_whose_servers_all_speak_datagrams_does_so_too(tmp_path: Path)
         "class A(socketserver.BaseRequestHandler): pass\nclass Gram(socketserver.UDPServer): pass\n",
     )
     assert natural_server(found.A).server_class is found.Gram
+
+
+TWO_KINDS = """
+class Base(socketserver.BaseRequestHandler):
+    def handle(self): self.send(self.read().upper())
+class OfDatagrams(Base):
+    def read(self): return self.request[0]
+    def send(self, data): self.request[1].sendto(data, self.client_address)
+class OfConnections(Base):
+    def read(self): return self.request.recv(100)
+    def send(self, data): self.request.sendall(data)
+class Answers(OfDatagrams):
+    def send(self, data): super().send(data + b"!")
+class Stream(socketserver.ThreadingTCPServer): pass
+class Grams(socketserver.ThreadingUDPServer): pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("handler", "server"), [("OfDatagrams", "Grams"), ("OfConnections", "Stream"), ("Answers", "Grams")]
+)
+def test_methods_that_handle_calls_decide_between_two_kinds_of_server(
+    tmp_path: Path, handler: str, server: str
+) -> None:
+    """An inherited handle() may leave its request to methods that the class itself defines, or inherits."""
+    found = module(tmp_path, f"hk_kinds_{handler}".lower(), TWO_KINDS)
+    assert natural_server(getattr(found, handler)).server_class is getattr(found, server)
+    assert servers_beside(getattr(found, handler)) == [getattr(found, server)]
+
+
+def test_between_two_kinds_of_server_nothing_is_guessed(tmp_path: Path) -> None:
+    """When no method says what a request is, the user is asked, with the commands to paste; a transport answers it."""
+    found = module(tmp_path, "hk_undecided", TWO_KINDS)
+    with pytest.raises(UsageError) as caught:
+        load_target("hk_undecided.py:Base", root=tmp_path)
+    assert [line.strip() for line in str(caught.value).splitlines()[1:]] == [
+        "handshaker run hk_undecided.py:Base --server hk_undecided.py:Stream",
+        "handshaker run hk_undecided.py:Base --server hk_undecided.py:Grams",
+    ]
+    assert natural_server(found.Base, "udp").server_class is found.Grams
 
 
 @contextmanager

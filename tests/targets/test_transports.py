@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from handshaker.harness.errors import TargetError
+from handshaker.harness.errors import TargetError, UsageError
 from handshaker.harness.places import PATH_BYTES_MAX, Place
 from handshaker.harness.transports import TRANSPORTS
 from handshaker.targets.base import LOOPBACK
@@ -185,7 +185,7 @@ def test_the_servers_that_we_bring_can_be_moved_too(text: str) -> None:
 
 
 def test_of_two_servers_beside_the_handler_the_asked_one_is_taken(write: Write, tmp_path: Path) -> None:
-    """Without a transport it is the simplest; a handler that unpacks its request lives under the datagram server."""
+    """Without a transport the handler's use of its request decides, and the simplest of that type is taken."""
     write(
         "hk_two.py",
         """
@@ -194,6 +194,8 @@ def test_of_two_servers_beside_the_handler_the_asked_one_is_taken(write: Write, 
             def handle(self): pass
         class Pair(socketserver.BaseRequestHandler):
             def handle(self): data, sender = self.request
+        class Reads(socketserver.BaseRequestHandler):
+            def handle(self): self.request.recv(1)
         class Stream(socketserver.TCPServer): pass
         class Local(socketserver.UnixStreamServer): pass
         class Grams(socketserver.ThreadingUDPServer): pass
@@ -204,7 +206,9 @@ def test_of_two_servers_beside_the_handler_the_asked_one_is_taken(write: Write, 
         told = load_target(f"hk_two:{name}", root=tmp_path, transport=transport).describe()
         return told.server.partition(":")[2], told.transport
 
-    assert server("Either") == ("Stream", "tcp")
+    assert server("Reads") == ("Stream", "tcp")
+    with pytest.raises(UsageError, match="nothing in its methods says"):
+        server("Either")
     assert server("Either", "unix") == ("Local", "unix")
     assert server("Either", "tcp6") == ("Stream", "tcp6")
     assert server("Either", "udp6") == ("Grams", "udp6")
