@@ -80,7 +80,12 @@ def cli() -> None:
 )
 @click.option("--seed", type=int, default=0, help="Seed of the generated traffic. Default: a new one, printed.")
 @click.option("--max-examples", type=int, default=1_000, show_default=True, help="Generated base cases.")
-@click.option("--max-time", default="", help="Upper bound, such as 30s or 10m. Default: none; the budget is in cases.")
+@click.option(
+    "--max-time",
+    default="",
+    help="Upper bound, such as 30s or 10m; findings that wait to be shrunk get a quarter more. "
+    "Default: none; the budget is in cases.",
+)
 @click.option(
     "--max-failures", type=int, default=10, show_default=True, help="Stop after this many different findings."
 )

@@ -61,10 +61,10 @@ DATAGRAM_NETWORKS: Final[dict[str, _Way]] = {
 class Stage:
     """One target made ready on one network. A context manager: while entered, time is virtual and the probes watch.
 
-    *network* is `memory` or `loopback`. On loopback a handler that turns out to read past our socket is played in real
-    time from then on, and `in_real_time` says so; there *limit_s* bounds the wait for a handler. `burden` is how many
-    descriptors the Cases so far have left open: a process that carries many should be replaced. `state` watches what
-    the Cases do to the process as a whole.
+    *network* is `memory` or `loopback`. Servers with threads or forks are played in real time, and so is, from then on,
+    a handler that turns out to read past our socket on loopback; `in_real_time` says so, and *limit_s* bounds the wait
+    for a handler. `burden` is how many descriptors the Cases so far have left open: a process that carries many should
+    be replaced. `state` watches what the Cases do to the process as a whole.
     """
 
     def __init__(self, target: Target, *, network: str = "memory", limit_s: float = LIMIT_S) -> None:
@@ -78,9 +78,9 @@ class Stage:
         self._loaded: tuple[int, list[str]] = (0, [])
         self.network = network
         self._limit_s = limit_s
-        self.in_real_time = False
+        self.in_real_time = told.concurrency != "plain"
         self.burden = 0
-        self._beside = told.concurrency != "plain"
+        self._beside = self.in_real_time
         self._apart: Host = (
             ApartDatagramHost(self._make, HouseDatagramSocket)
             if self._datagrams

@@ -25,6 +25,7 @@ _REACHES: Final = {
     Reach.INJECTED: "only an injected fault makes it happen",
     Reach.MISUSE: "the code does this itself, no hostile peer is needed",
 }
+_OWNER: Final = "it needs what the server's owner does"
 
 _INDENT: Final = 2
 _COLUMN: Final = 17
@@ -93,7 +94,11 @@ def _titled(ready: FindingReady, width: int) -> list[Line]:
         titles[0] = ((name, finding.level), ("  ", ""), *titles[0])
     else:
         titles.insert(0, line((name, finding.level)))
-    facts = [f"{finding.reach}: {_REACHES[finding.reach]}", *(["known before this run"] if ready.known else [])]
+    facts = [
+        f"{finding.reach}: {_REACHES[finding.reach]}",
+        *([_OWNER] if finding.case.owner and finding.case.scripts else []),
+        *(["known before this run"] if ready.known else []),
+    ]
     reaches = [line(text) for text in dotted(facts, width - len(level) - 3)]
     return [*titles, *labelled(f"{level} · ", reaches, indent=0, column=len(level) + 3, style=finding.level)]
 
@@ -147,7 +152,9 @@ def _history(finding: Finding, room: int) -> list[Line]:
     if not finding.history:
         return []
     count = sum(len(case.scripts) for case in finding.history)
-    rows = [line(text) for text in wrap(f"needs {plural(count, 'connection')} before it in the same process", room)]
+    before = plural(count, "connection")
+    told = f"needs {before} before it" if finding.confirmations else f"seen after {before}"
+    rows = [line(text) for text in wrap(f"{told} in the same process", room)]
     cases = finding.history[:_HISTORY_MAX]
     rows += [line(f"{number}. {inline_case(case, room - 4)}") for number, case in enumerate(cases, start=1)]
     if len(finding.history) > len(cases):

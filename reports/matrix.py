@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from handshaker.harness.notices import Matrix
+from handshaker.reports.summary import exit_text
 from handshaker.reports.text import Line, clean, line, plural, rule, wrap
 
 __all__ = ["matrix_lines"]
@@ -70,4 +71,5 @@ def _skipped(notice: Matrix, width: int) -> Iterator[Line]:
 def _outcome(notice: Matrix) -> Line:
     skipped = f", {len(notice.skipped)} skipped" if notice.skipped else ""
     played = plural(len(notice.columns), "combination")
-    return line((f"{played} played{skipped} · exit {notice.exit_code}", "bold"))
+    violated = any("violated" in cell for _, cells in notice.rows for cell in cells)
+    return line((f"{played} played{skipped} · {exit_text(notice.exit_code, violated=violated)}", "bold"))

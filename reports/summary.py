@@ -12,11 +12,12 @@ from handshaker.harness.notices import CampaignFinished, FindingReady
 from handshaker.harness.verdict import Level
 from handshaker.reports.text import Line, clean, dotted, labelled, line, plural, rule, wrap
 
-__all__ = ["EXITS", "Row", "outcome_line", "rate", "summary_lines"]
+__all__ = ["EXITS", "Row", "exit_text", "outcome_line", "rate", "summary_lines"]
 
 EXITS: Final = {0: "held", 1: "violated", 2: "could not test", 130: "interrupted"}
 
 _COLUMN: Final = 14
+_TOLD: Final = "nothing new: what is violated here was told above"
 _SLUG_WIDTH: Final = 40
 _PARAGRAPHS_MAX: Final = 20
 
@@ -111,8 +112,14 @@ def outcome_line(finished: CampaignFinished, findings: Sequence[FindingReady], *
         parts.append("stopped at the time limit")
     if finished.stopped == "interrupted" and findings:
         parts.append("everything found so far is kept")
-    meaning = "nothing that fails the run" if code == 0 and findings else EXITS.get(code, "unexpected")
-    return line((" · ".join(parts), style), (f" · exit {code}: {meaning}", "dim"))
+    if parts[0] == _TOLD:  # only a run over several combinations has that, and its exit code is not this one's
+        return line((" · ".join(parts), style), (" · the exit code stands at the end", "dim"))
+    return line((" · ".join(parts), style), (f" · {exit_text(code, violated=bool(findings))}", "dim"))
+
+
+def exit_text(code: int, *, violated: bool) -> str:
+    """The exit code with its meaning, where some invariant may be *violated* without failing the run."""
+    return f"exit {code}: {'nothing that fails the run' if violated and not code else EXITS.get(code, 'unexpected')}"
 
 
 def _outcome(finished: CampaignFinished, findings: Sequence[FindingReady], fixed: int) -> str:
@@ -124,7 +131,7 @@ def _outcome(finished: CampaignFinished, findings: Sequence[FindingReady], fixed
     if mended:
         return mended[0]
     if any(row[2] for row in finished.verdicts):
-        return "nothing new" if not finished.exit_code else "nothing new so far"
+        return _TOLD if not finished.exit_code else "nothing new so far"
     held = any(row[1] for row in finished.verdicts)
     if not held:
         return "nothing was judged"

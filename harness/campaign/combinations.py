@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, Final
 
-from handshaker.harness.campaign.conduct import INTERRUPTED, NOTHING_TESTED, Campaign
+from handshaker.harness.campaign.conduct import Campaign
+from handshaker.harness.campaign.ending import INTERRUPTED, NOTHING_TESTED
 from handshaker.harness.campaign.matrix import matrix
 from handshaker.harness.campaign.sighting import Sighting
 from handshaker.harness.errors import TargetError
@@ -32,6 +33,7 @@ SAMPLE_S: Final = 15.0
 """How long the sample of a concurrency lasts at most that nobody asked for."""
 
 _LEAST_S: Final = 0.1
+_NO_TIME: Final = "--max-time was over before its turn came"
 
 _Combination = tuple[str, str]
 
@@ -95,6 +97,10 @@ class Combinations:
 
     def _try(self, combination: _Combination, *, several: bool) -> list[int]:
         """The exit code of one campaign; none when the combination is skipped, as it may be among *several*."""
+        most = self._settings.max_time_s
+        if self._columns and most is not None and time.monotonic() - self._began > most:
+            self._columns.append((" ".join(filter(None, combination)), _NO_TIME))
+            return []
         campaign = self._campaign(combination)
         try:
             code = campaign.run()

@@ -8,25 +8,26 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
 from handshaker.harness import codec
+from handshaker.harness.campaign.budget import Clock, share_s
 from handshaker.harness.campaign.deaths import PASSED_OVER, Deaths
+from handshaker.harness.campaign.ending import NOTHING_TESTED, cut_short, exit_code, never_began, why_nothing
 from handshaker.harness.campaign.evidence import Evidence
 from handshaker.harness.campaign.fatal import DIED, HUNG, LARGE_BYTES, SLOW, fatal, limits, quick_limits, sent_bytes
 from handshaker.harness.campaign.findings import finding_of, ready, says_nothing_new
 from handshaker.harness.campaign.messages import phase_of
-from handshaker.harness.campaign.opening import require_description, require_something, started
+from handshaker.harness.campaign.opening import Listener, require_description, require_something, started
 from handshaker.harness.campaign.saved import concerns, sighting_of
 from handshaker.harness.campaign.sighting import Sighting
 from handshaker.harness.campaign.tally import Tally
 from handshaker.harness.campaign.workers import TASKS, moved, needs_kernel, on_loopback, start_worker
 from handshaker.harness.case import Case
 from handshaker.harness.corpus import Corpus
-from handshaker.harness.errors import HandshakerError, HarnessBug, TargetError, UsageError
+from handshaker.harness.errors import HarnessBug, TargetError, UsageError
 from handshaker.harness.notices import (
     CampaignFinished,
     FindingFixed,
@@ -42,10 +43,8 @@ from handshaker.harness.processes.supervisor import Supervisor
 from handshaker.harness.settings import Settings
 from handshaker.harness.verdict import Finding
 
-__all__ = ["INTERRUPTED", "NOTHING_TESTED", "Campaign"]
+__all__ = ["Campaign"]
 
-NOTHING_TESTED: Final = 2
-INTERRUPTED: Final = 130
 _PULSE_S: Final = 0.3
 
 
@@ -57,7 +56,7 @@ class Campaign:
 
     def __init__(self, settings: Settings, listen: Callable[[Notice], None], shown: tuple[Sighting, ...] = ()) -> None:
         self.settings = settings if settings.seed else replace(settings, seed=secrets.randbits(31) or 1)
-        self._listen = listen
+        self._listen = Listener(listen)
         self._corpus = Corpus(settings.root)
         self._network = "loopback" if settings.network == "loopback" else "memory"
         self._shown = shown
@@ -73,11 +72,12 @@ class Campaign:
         self._pause_at: tuple[int, int] | None = None
         self._settled = 0
         self._shrinking_s = 0.0
+        self._hurried: list[str] = []
         self._handler = ""
         self._stopped = "done"
         self._pulsed, self._where = 0.0, ""
         self._told: set[str] = set()
-        self._began = time.monotonic()
+        self._began, self._clock = time.monotonic(), Clock(self.settings.max_time_s)
 
     def run(self) -> int:
         """Conduct the campaign. Raises UsageError or TargetError when nothing could be tested."""
@@ -86,7 +86,7 @@ class Campaign:
             self._saved = self._corpus.findings(self.settings.target)
         with start_worker(self.settings) as worker:
             try:
-                with self._holding_back():
+                with self._listen.holding_back():
                     self._announce(worker)
                     self._search(worker, ("preflight",), settling=False)
                 self._settle(worker)
@@ -97,21 +97,6 @@ class Campaign:
             self._end_shrinking()
             self._forget_fixed()
         return self._finish()
-
-    @contextmanager
-    def _holding_back(self) -> Iterator[None]:
-        """Tell nothing yet: what turns out to be no target gets one clear message and no report."""
-        listen, held = self._listen, list[Notice]()
-        self._listen = held.append
-        try:
-            yield
-        except HandshakerError:
-            held.clear()
-            raise
-        finally:
-            self._listen = listen
-            for notice in held:
-                listen(notice)
 
     def _announce(self, worker: Supervisor) -> None:
         about = self.about
@@ -142,6 +127,10 @@ class Campaign:
     def _over(self) -> bool:
         return self._stopped != "done" or self._new_findings() >= self.settings.max_failures
 
+    @property
+    def _spent_s(self) -> float:
+        return time.monotonic() - self._began
+
     def _new_findings(self) -> int:
         """How many findings this run has that were not saved by an earlier one."""
         return len({found.fingerprint for found in self.findings} - {found.fingerprint for found in self._saved})
@@ -155,7 +144,7 @@ class Campaign:
                 f"{TASKS}.search:search",
                 self._arguments(
                     phases=phases, resume=resume, known=[seen.key for seen in (*self._shown, *self.sightings)],
-                    spent=time.monotonic() - self._began, wary=bool(self._deaths),
+                    spent=self._spent_s, wary=bool(self._deaths),
                 ),
                 on_message=self._hear,
                 limits=(quick_limits if hung else limits)(self.settings.case_limit_s),
@@ -179,6 +168,8 @@ class Campaign:
         self._tally.end_worker(result.marks, phase_of(result.in_flight))
         if result.asked:
             self._stopped = "interrupted"
+        if result.status in ("died", "hung") and result.in_flight is None:
+            self._remark("never-began", never_began(result, self.settings, judged=self._tally.judged))
         if result.status not in ("died", "hung") or result.in_flight is None:
             resume, self._pause_at = self._pause_at, None
             return resume
@@ -204,6 +195,8 @@ class Campaign:
         self._on_started({"phase": "regressions", "expected": len(self._saved)})
         evidence = self._evidence(worker)
         for finding in self._saved:
+            if self._clock.over():
+                self._stopped = "max-time"
             if self._over():
                 break
             sighting = sighting_of(finding)
@@ -315,23 +308,30 @@ class Campaign:
     # making findings minimal and sure
 
     def _settle(self, worker: Supervisor) -> None:
-        """Shrink, confirm and tell what was seen since the last time."""
-        began, new = time.monotonic(), self.sightings[self._settled :]
-        if new and not self._settled:
-            self._listen(PhaseStarted("shrink", len(new)))
-        evidence = self._evidence(worker)
-        for sighting in new:
+        """Shrink, confirm and tell what was seen since the last time, in the time there is for each."""
+        waiting = len(self.sightings) - self._settled
+        if waiting and not self._settled:
+            self._listen(PhaseStarted("shrink", waiting))
+        for sighting in self.sightings[self._settled :]:
+            began = time.monotonic()
+            waiting, limit = len(self.sightings) - self._settled, self.settings.max_time_s
+            share = share_s(limit, spent_s=self._spent_s, shrinking_s=self._shrinking_s, waiting=waiting)
+            evidence = self._evidence(worker, share)
             self._settled += 1
             try:
                 self._tell(evidence, *self._smallest(evidence, sighting))
             except KeyboardInterrupt:
                 self._stopped = "interrupted"
                 self._tell(evidence, sighting, shows=True)
-        self._shrinking_s += time.monotonic() - began
+            if evidence.hurried:
+                self._hurried.append(sighting.invariant)
+            self._shrinking_s += time.monotonic() - began
 
     def _end_shrinking(self) -> None:
         if self._settled:
             self._listen(PhaseFinished("shrink", self._settled, self._shrinking_s))
+        if self._hurried and self._stopped != "interrupted":
+            self._remark("shrink", cut_short(self.settings, self._hurried))
 
     def _smallest(self, evidence: Evidence, sighting: Sighting) -> tuple[Sighting, bool]:
         """The sighting at its minimum, and whether it shows in a fresh process at all."""
@@ -356,8 +356,8 @@ class Campaign:
         self.findings.append(finding)
         self._listen(ready(finding, trace, contrast, saved=self._save(finding), known=known))
 
-    def _evidence(self, worker: Supervisor) -> Evidence:
-        return Evidence(worker, self.settings, self._network, self._handler)
+    def _evidence(self, worker: Supervisor, seconds: float | None = None) -> Evidence:
+        return Evidence(worker, self.settings, self._network, self._handler, seconds=seconds)
 
     def _heed(self, evidence: Evidence) -> None:
         self._stopped = "interrupted" if evidence.interrupted else self._stopped
@@ -382,18 +382,13 @@ class Campaign:
                 self._listen(FindingFixed(finding))
 
     def _finish(self) -> int:
-        code = self._exit_code()
+        code = exit_code(self.settings, self.findings, self._stopped, judged=self._tally.judged)
+        if code == NOTHING_TESTED:
+            self._remark("nothing", why_nothing(self.settings, self._stopped, self._tally.cases))
         self._listen(
             CampaignFinished(
-                code, self._stopped, self._tally.cases, time.monotonic() - self._began, self.settings.seed,
+                code, self._stopped, self._tally.cases, self._spent_s, self.settings.seed,
                 tuple(finding.id for finding in self.findings), self._tally.situations(), self._tally.verdicts(),
             )
         )  # fmt: skip
         return code
-
-    def _exit_code(self) -> int:
-        if self._stopped == "interrupted":
-            return INTERRUPTED
-        if any(self.settings.fails(found.level) and not found.nondeterministic for found in self.findings):
-            return 1
-        return 0 if self._tally.judged else NOTHING_TESTED

@@ -1,14 +1,17 @@
 """Asking the worker about one finding at a time: its minimum, how often it shows, the Traces that witness it.
 
-Every answer comes from processes that have played nothing else.
+Every answer comes from processes that have played nothing else. It costs no more time than is allowed, but for the
+Case in flight: then a minimum may not be one, a confirmation may count fewer replays, and a Trace may be missing.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any, Final
 
 from handshaker.harness import codec
+from handshaker.harness.campaign.budget import Clock
 from handshaker.harness.campaign.fatal import FATAL, HUNG, limits
 from handshaker.harness.campaign.sighting import Sighting
 from handshaker.harness.case import Case
@@ -23,6 +26,7 @@ __all__ = ["CONFIRMATIONS", "Evidence", "confirmations"]
 
 CONFIRMATIONS: Final = 3
 _SHRINK_LIMITS: Final = Limits(cpu_seconds=10.0)
+_FOR_SHRINKING: Final = 0.6
 _TASKS: Final = "handshaker.harness.campaign.shrink"
 
 
@@ -32,19 +36,33 @@ def confirmations(sighting: Sighting) -> int:
 
 
 class Evidence:
-    """What *worker* says about findings under *settings*. `interrupted` is true once Ctrl-C was pressed meanwhile."""
+    """What *worker* says about findings under *settings*, in *seconds* in all (None: as long as it takes).
 
-    def __init__(self, worker: Supervisor, settings: Settings, network: str, handler: str = "") -> None:
+    `interrupted` is true once Ctrl-C was pressed meanwhile, `hurried` once something was left out for want of time.
+    """
+
+    def __init__(
+        self, worker: Supervisor, settings: Settings, network: str, handler: str = "", *, seconds: float | None = None
+    ) -> None:
         self._worker = worker
         self._limits = limits(settings.case_limit_s)
         self._known = {"settings": codec.encode(settings), "network": network, "handler": handler}
-        self.interrupted = False
+        self._clock = Clock(seconds)
+        self.interrupted = self.hurried = False
 
     def smallest(self, sighting: Sighting) -> Sighting | None:
-        """The sighting at its minimum, None when it does not show in a fresh process; itself when interrupted."""
-        heard = self._ask("shrink", _SHRINK_LIMITS, sighting=codec.encode(sighting))
+        """The sighting at its minimum, None when it does not show in a fresh process; itself when interrupted.
+
+        It takes a good half of the time that is left, so that some remains to confirm it.
+        """
+        if self._late():
+            return sighting
+        heard = self._ask(
+            "shrink", _SHRINK_LIMITS, sighting=codec.encode(sighting), seconds=self._left_s(_FOR_SHRINKING)
+        )
         if not heard or self.interrupted:
             return sighting
+        self.hurried = self.hurried or heard[-1]["cut"]
         if heard[-1]["sighting"] is None:
             return None
         return replace(codec.decode(Sighting, heard[-1]["sighting"], where="a worker's message"), phase=sighting.phase)
@@ -56,11 +74,24 @@ class Evidence:
 
         A hang is watched only *briefly* where it has been watched to the limit on another network.
         """
+        return self._counted(sighting, network, enough, briefly=briefly)[0]
+
+    def _counted(self, sighting: Sighting, network: str, enough: int, *, briefly: bool) -> tuple[int, int]:
+        """How often *sighting* was seen, and how often it was played."""
         more: dict[str, Any] = {"network": network} if network else {}
         more["briefly"] = briefly
-        asked = {"sighting": codec.encode(sighting), "times": confirmations(sighting), "enough": enough}
+        times = confirmations(sighting)
+        asked = {"sighting": codec.encode(sighting), "times": times, "enough": enough, "seconds": self._left_s()}
         heard = self._ask("confirm", self._limits, **asked, **more)
-        return int(heard[-1]["seen"]) if heard else 0
+        return (heard[-1]["seen"], heard[-1]["played"]) if heard else (0, times)
+
+    def _late(self) -> bool:
+        late = self._clock.over()
+        self.hurried = self.hurried or late
+        return late
+
+    def _left_s(self, part: float = 1.0) -> float | None:
+        return None if math.isinf(self._clock.left_s) else part * self._clock.left_s
 
     def confirmed(self, finding: Finding, sighting: Sighting, network: str) -> Finding:
         """*finding* with how often it shows on *network*, where it was found, and on loopback.
@@ -68,9 +99,12 @@ class Evidence:
         It is nondeterministic when it does not show every time where it was found.
         """
         for each in ("memory", "loopback") if network == "memory" else ("loopback",):
-            seen, played = self.count(sighting, each, briefly=each != network), confirmations(sighting)
+            if self._late():
+                return finding
+            seen, played = self._counted(sighting, each, CONFIRMATIONS, briefly=each != network)
             if self.interrupted:
                 return finding
+            self.hurried = self.hurried or played < confirmations(sighting)
             finding = finding.with_confirmation(Confirmation(each, seen, played))
             if each == network and seen < played:
                 return replace(finding, nondeterministic=True)
@@ -81,7 +115,7 @@ class Evidence:
 
         There is none of a finding that ends its process, and none that could be relied on of one that comes and goes.
         """
-        if finding.nondeterministic or finding.invariant in FATAL:
+        if finding.nondeterministic or finding.invariant in FATAL or self._late():
             return None, None
         contrast = self._last_trace([finding.contrast]) if finding.contrast else None
         return self._last_trace([*finding.history, finding.case]), contrast

@@ -23,11 +23,16 @@ _TIMING_OF_DATAGRAMS = frozenset({"close", "stop-reading"})  # who pauses only l
 
 
 def reach_of(case: Case, usual: Reach, exception: str = "") -> Reach:
-    """Who can make this Case happen: its hardships decide, unless the handler breaks the API whatever the peer does."""
+    """Who can make this Case happen: its hardships decide, unless the code breaks the API whatever the peer does.
+
+    Where no peer comes at all, it is the code's own doing: what the owner does with the server makes it happen.
+    """
     if usual is Reach.MISUSE:
         return usual
     if any(fault.point != "deliver" for fault in case.faults):
         return Reach.INJECTED
+    if not case.scripts:
+        return Reach.MISUSE
     actions = _TIMING_OF_DATAGRAMS if TRANSPORTS[case.transport].datagram else _TIMING
     early = any(script.early for script in case.scripts)
     timed = (

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from handshaker.harness import codec
-from handshaker.harness.campaign.conduct import INTERRUPTED
+from handshaker.harness.campaign.ending import INTERRUPTED
 from handshaker.harness.campaign.evidence import Evidence, confirmations
 from handshaker.harness.campaign.fatal import fatal, limits
 from handshaker.harness.campaign.findings import finding_of, ready

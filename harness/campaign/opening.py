@@ -3,18 +3,45 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from handshaker import __version__
-from handshaker.harness.errors import TargetError, UsageError
-from handshaker.harness.notices import CampaignStarted
+from handshaker.harness.errors import HandshakerError, TargetError, UsageError
+from handshaker.harness.notices import CampaignStarted, Notice
 from handshaker.harness.processes.results import TaskResult
 from handshaker.harness.processes.stacks import users_frame
 from handshaker.harness.settings import PLAYING, Settings
 from handshaker.harness.verdict import Finding
 
-__all__ = ["require_description", "require_something", "started"]
+__all__ = ["Listener", "require_description", "require_something", "started"]
+
+
+class Listener:
+    """Calls *listen* with each Notice."""
+
+    def __init__(self, listen: Callable[[Notice], None]) -> None:
+        self._listen = listen
+
+    def __call__(self, notice: Notice) -> None:
+        """Tell *notice*, now or when it is no longer held back."""
+        self._listen(notice)
+
+    @contextmanager
+    def holding_back(self) -> Iterator[None]:
+        """Tell nothing yet: what turns out to be no target gets one clear message and no report."""
+        listen, held = self._listen, list[Notice]()
+        self._listen = held.append
+        try:
+            yield
+        except HandshakerError:
+            held.clear()
+            raise
+        finally:
+            self._listen = listen
+            for notice in held:
+                listen(notice)
 
 
 def started(settings: Settings, network: str, about: dict[str, Any]) -> CampaignStarted:

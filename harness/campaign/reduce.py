@@ -2,13 +2,14 @@
 
 Hypothesis shrinks what was drawn; this reduces any Case, also one that nothing drew (the sweep's, a saved one, one that
 kills its process and so can be tried only a few times). Every candidate is simpler than the Case it came from by the
-same measure, so the loop ends.
+same measure, so the loop ends. Bytes are the most numerous: what takes many at once comes first, since tries are few.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Literal
 
 from handshaker.harness.case import Act, Case, Fault, Script, Step
 from handshaker.harness.transports import TRANSPORTS
@@ -18,6 +19,14 @@ __all__ = ["measure", "reduce_case"]
 
 _SIMPLE_BYTE = b"a"
 _SIMPLIFIED_BYTES_MAX = 64
+_COARSE_CUTS_MAX = 64
+_LENGTH_FIELDS: tuple[tuple[int, Literal["big", "little"]], ...] = (
+    (2, "big"), (4, "big"), (1, "big"), (2, "little"), (4, "little")
+)  # fmt: skip
+_LENGTH_PLACES_MAX = 16
+_LENGTH_SLACK = 16
+_WRITTEN_OUT_MAX = 100_000
+_SHORT_MAX = 4_096
 
 
 def measure(case: Case) -> tuple[int, ...]:
@@ -181,16 +190,48 @@ def _simpler_steps(step: Step, *, payloads: bool) -> Iterator[Step]:
 def _simpler_sends(step: Step) -> Iterator[Step]:
     for repeat in _smaller_numbers(step.repeat):
         yield replace(step, repeat=repeat)
-    data = step.data
-    chunk = len(data)
-    while chunk:
-        for start in range(0, len(data), chunk):
-            if shorter := data[:start] + data[start + chunk :]:
-                yield replace(step, data=shorter)
-        chunk //= 2
+    if step.repeat > 1 and len(step.data) * step.repeat <= _WRITTEN_OUT_MAX:
+        short = (data for data in _cut_with_length(step.data * step.repeat) if 0 < len(data) <= _SHORT_MAX)
+        yield from (replace(step, data=data, repeat=1) for data in short)
+    yield from (replace(step, data=simpler) for simpler in _simpler_bytes(step.data) if simpler)
+
+
+def _simpler_bytes(data: bytes) -> Iterator[bytes]:
+    """Cut in few large pieces, then with a length field that goes with it, then byte by byte."""
+    coarse = max(1, -(-len(data) // _COARSE_CUTS_MAX))
+    yield from _cut(data, len(data), coarse)
+    yield from _cut_with_length(data)
     for n in range(min(len(data), _SIMPLIFIED_BYTES_MAX)):
         if data[n : n + 1] != _SIMPLE_BYTE:
-            yield replace(step, data=data[:n] + _SIMPLE_BYTE + data[n + 1 :])
+            yield data[:n] + _SIMPLE_BYTE + data[n + 1 :]
+    yield from _cut(data, coarse - 1, 1)
+
+
+def _cut(data: bytes, most: int, least: int) -> Iterator[bytes]:
+    """Without a piece, of the size *most* first and then ever smaller, down to *least*."""
+    while most >= least:
+        yield from (data[:start] + data[start + most :] for start in range(0, len(data), most))
+        most //= 2
+
+
+def _cut_with_length(data: bytes) -> Iterator[bytes]:
+    """A number near the beginning that may say how many bytes follow, lowered together with them."""
+    for size, order in _LENGTH_FIELDS:
+        for start in range(min(_LENGTH_PLACES_MAX, len(data) - size)):
+            end = start + size
+            number, following = int.from_bytes(data[start:end], order), len(data) - end
+            if number and abs(number - following) <= _LENGTH_SLACK:
+                for fewer in (0, *_doubling(number), *_smaller_numbers(number)):
+                    cut = max(0, following - (number - fewer))
+                    yield data[:start] + fewer.to_bytes(size, order) + data[end : end + cut]
+
+
+def _doubling(below: int) -> Iterator[int]:
+    """1, 2, 4 and so on, as long as they are *below*."""
+    number = 1
+    while number < below:
+        yield number
+        number *= 2
 
 
 def _smaller_numbers(number: int) -> Iterator[int]:

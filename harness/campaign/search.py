@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from handshaker.harness import codec
 from handshaker.harness.campaign import messages, situations
+from handshaker.harness.campaign.budget import BEFORE_SHRINKING, REAL_TIME_S
 from handshaker.harness.campaign.messages import VARIANTS
 from handshaker.harness.campaign.sighting import COMPLETENESS, CONCURRENT, TRUNCATION, Sighting
 from handshaker.harness.campaign.traffic import Drawn, Traffic
@@ -28,10 +29,9 @@ _HISTORY: Final = 200
 _PROGRESS_EVERY_S: Final = 0.2
 _WARY_CASES: Final = 50
 _DIFFERENCES_MAX: Final = 20
-_REAL_TIME_S: Final = 60.0
 _REAL_TIME: Final = (
     "the handler is played in real time, where every silence lasts as long as it says: the search stops after "
-    "60 seconds, unless --max-time gives it more"
+    f"{REAL_TIME_S:.0f} seconds, unless --max-time gives it more"
 )
 _IDLE_PEER: Final = (
     "an idle peer holds {0} for ever: it is a plain server, and the handler declares no timeout "
@@ -164,7 +164,7 @@ class _Hunt:
                 self._bench.stage.state.end_batch()
                 yield from self._suspects(name)
                 yield messages.finished(name, self._cases - cases, time.perf_counter() - began, partly=self._paused)
-                if self._bench.stage.in_real_time and self._settings.max_time_s is None:
+                if self._is_slow():
                     yield from self._once(messages.remark("real-time", _REAL_TIME))
             if self._pauses(messages.PHASE_NUMBERS[name] + 1, 0):
                 break
@@ -189,11 +189,17 @@ class _Hunt:
     def _over(self) -> bool:
         return self._context.stop_requested() or self._new >= self._settings.max_failures or self._late()
 
-    def _late(self) -> bool:
+    def _late(self, part: float = 1.0) -> bool:
         limit = self._settings.max_time_s
         if limit is None and self._bench.stage.in_real_time:
-            limit = _REAL_TIME_S
-        return limit is not None and time.perf_counter() - self._began + self._spent_s > limit
+            limit = REAL_TIME_S
+        return limit is not None and time.perf_counter() - self._began + self._spent_s > part * limit
+
+    def _is_slow(self) -> bool:
+        """Whether a limit of ours must be told: threads and forks are quick enough, unless it has struck."""
+        if self._settings.max_time_s is not None or not self._bench.stage.in_real_time:
+            return False
+        return self._settings.concurrency in ("", "plain") or self._late()
 
     # the phases
 
@@ -211,7 +217,7 @@ class _Hunt:
             kind = (case.faults[0].point, case.faults[0].effect) if faulty else ("", "")
             if kind == exhausted and faulty:
                 continue
-            if self._over():
+            if self._over() or (self._late(BEFORE_SHRINKING) and self._pauses(messages.PHASE_NUMBERS["sweep"], index)):
                 return
             if self._skip("sweep", index):
                 continue
@@ -276,7 +282,7 @@ class _Hunt:
     def _touched(self) -> Iterator[_Message]:
         while self._bench.touched:
             action, detail = self._bench.touched.pop()
-            yield messages.remark("side-effect", f"the handler {action}: {detail}")
+            yield messages.remark("side-effect", f"the handler or its server {action}: {detail}")
 
     def _misfits(self) -> Iterator[_Message]:
         names = dict.fromkeys(self._bench.misfits)

@@ -17,7 +17,7 @@ from typing import Any
 
 from handshaker.harness import codec
 from handshaker.harness.campaign.combinations import Combinations
-from handshaker.harness.campaign.conduct import INTERRUPTED, NOTHING_TESTED
+from handshaker.harness.campaign.ending import INTERRUPTED, NOTHING_TESTED
 from handshaker.harness.errors import HandshakerError, TargetError, UsageError
 from handshaker.harness.notices import CampaignFinished, FindingReady, Notice
 from handshaker.harness.settings import Settings

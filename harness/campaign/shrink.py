@@ -2,17 +2,18 @@
 
 The process that runs these tasks never plays a Case itself before it has asked a fresh copy of itself (a fork)
 whether the Case shows the finding there. What shows only after earlier Cases is shrunk together with them; what does
-not show again is nondeterministic, and is said to be.
+not show again is nondeterministic, and is said to be. The `seconds` that a task is given bound it, but for the Case in
+flight; that something was left undone is told as `cut`.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, Final
 
 from handshaker.harness import codec
+from handshaker.harness.campaign.budget import Clock
 from handshaker.harness.campaign.fatal import DIED, FATAL, HUNG, quick_limits, sure_limits
 from handshaker.harness.campaign.reduce import measure, reduce_case
 from handshaker.harness.campaign.sighting import Sighting
@@ -92,96 +93,108 @@ def shrink(context: Any, arguments: dict[str, Any]) -> Iterator[_Message]:
     """The task: make one sighting minimal, and tell it; None when it does not show in a fresh process."""
     sighting = codec.decode(Sighting, arguments["sighting"], where="sighting")
     fresh, start = _Fresh(context, arguments, sighting), sighting.subject
+    clock = Clock(arguments.get("seconds"), context.stop_requested)
     context.mark(5, 0)
-    if fresh.shows(start) is None:
-        yield _with_history(fresh, sighting, start, context)
+    with clock.rehearsal():
+        shown = fresh.shows(start)
+    if shown is None:
+        found = _with_history(fresh, sighting, start, context, clock)
+    elif clock.over():
+        found = shown
     elif sighting.invariant in FATAL:
-        yield _shrunk(_by_forks(fresh, sighting, start, (), _FATAL_TRIES_MAX, context))
+        found = _by_forks(fresh, sighting, (), _FATAL_TRIES_MAX, context, clock)
     else:
-        yield _in_one_process(context, arguments, fresh, sighting)
+        found = _in_one_process(context, arguments, fresh, sighting, clock)
+    yield {"message": "shrunk", "sighting": codec.encode(found) if found is not None else None, "cut": clock.cut}
 
 
-def _shrunk(found: Sighting | None) -> _Message:
-    return {"message": "shrunk", "sighting": codec.encode(found) if found is not None else None}
-
-
-def _in_one_process(context: Any, arguments: dict[str, Any], fresh: _Fresh, sighting: Sighting) -> _Message:
+def _in_one_process(
+    context: Any, arguments: dict[str, Any], fresh: _Fresh, sighting: Sighting, clock: Clock
+) -> Sighting | None:
     """Shrink in one process, which is fast; then check in a fresh one that nothing was carried over between tries."""
-    outcome = context.fork(_shrink_here, context, arguments, sighting, limits=_BETWEEN_TRIES)
+    outcome = context.fork(_shrink_here, context, arguments, sighting, clock, limits=_BETWEEN_TRIES)
     if outcome.error is not None:
         raise outcome.error.error()
     if outcome.status == "done":
-        smallest = codec.decode(Case, outcome.value, where="a worker's message")
+        smallest = codec.decode(Case, outcome.value["case"], where="a worker's message")
         if (found := fresh.shows(smallest)) is not None:
-            return _shrunk(found)
-    return _shrunk(_by_forks(fresh, sighting, sighting.subject, (), _FRESH_TRIES_MAX, context))
+            clock.cut = clock.cut or outcome.value["cut"]
+            return found
+    return _by_forks(fresh, sighting, (), _FRESH_TRIES_MAX, context, clock)
 
 
-def _shrink_here(context: Any, arguments: dict[str, Any], sighting: Sighting) -> Any:
-    """The smallest Case that shows the finding in this process, which is another one's copy."""
-    start, tries, until = sighting.subject, 0, time.monotonic() + 2 * _SHRINK_S
+def _shrink_here(context: Any, arguments: dict[str, Any], sighting: Sighting, clock: Clock) -> Any:
+    """The smallest Case that shows the finding in this process, which is another one's copy, and whether all was tried.
+
+    What is left is only as small as the time allows.
+    """
+    start, tries, until = sighting.subject, 0, clock.moment(2 * _SHRINK_S)
     with Workbench.of(context, arguments, guard=True) as bench:
 
         def violates(case: Case) -> bool:
             nonlocal tries
             tries += 1
             context.mark(5, tries)
-            over = context.stop_requested() or time.monotonic() > until
-            return not over and bench.shows(sighting, case) is not None
+            if clock.over(until):
+                return False
+            with clock.rehearsal():
+                return bench.shows(sighting, case) is not None
 
         traffic = Traffic(bench)
         context.mark(5, 0)
-        smallest = _minimal(traffic, sighting, start, violates, payloads=not bench.settings.messages)
-    return codec.encode(smallest)
+        smallest = _minimal(traffic, sighting, start, violates, clock, payloads=not bench.settings.messages)
+    return {"case": codec.encode(smallest), "cut": clock.cut}
 
 
 def _minimal(
-    traffic: Traffic, sighting: Sighting, start: Case, violates: Callable[[Case], bool], *, payloads: bool
+    traffic: Traffic, sighting: Sighting, start: Case, violates: Callable[[Case], bool], clock: Clock, *, payloads: bool
 ) -> Case:
     best = start
     if sighting.tape:
-        best = minimise(sighting.tape, traffic.strategy, violates, max_seconds=_SHRINK_S).value or best
+        seconds = min(_SHRINK_S, clock.left_s)
+        best = minimise(sighting.tape, traffic.strategy, violates, max_seconds=seconds).value or best
     if payloads:
         tape, strategy = express(best)
-        smaller = minimise(tape, strategy, violates, max_seconds=_SHRINK_S).value
+        smaller = minimise(tape, strategy, violates, max_seconds=min(_SHRINK_S, clock.left_s)).value
         best = smaller if smaller is not None and measure(smaller) < measure(best) else best
     return reduce_case(best, violates, payloads=payloads)[0]
 
 
 def _by_forks(
-    fresh: _Fresh, sighting: Sighting, start: Case, history: tuple[Case, ...], tries: int, context: Any
+    fresh: _Fresh, sighting: Sighting, history: tuple[Case, ...], tries: int, context: Any, clock: Clock
 ) -> Sighting | None:
     """Shrink with a fresh process for every candidate.
 
     Slow, and free of everything that earlier candidates left behind.
     """
-    number, until = 0, time.monotonic() + _SHRINK_S
+    number, until, start = 0, clock.moment(_SHRINK_S), sighting.subject
 
     def violates(case: Case) -> bool:
         nonlocal number
         number += 1
         context.mark(5, number)
-        over = context.stop_requested() or time.monotonic() > until
-        return not over and fresh.shows(case, history) is not None
+        return not clock.over(until) and fresh.shows(case, history) is not None
 
     if not violates(start):
-        return None
+        return replace(sighting, history=history) if clock.cut else None
     best, _ = reduce_case(start, violates, tries_max=tries)
     found = fresh.shows(best, history)
-    return replace(found, history=history) if found is not None else replace(sighting, case=start, history=history)
+    return replace(found if found is not None else sighting, history=history)
 
 
-def _with_history(fresh: _Fresh, sighting: Sighting, start: Case, context: Any) -> _Message:
+def _with_history(fresh: _Fresh, sighting: Sighting, start: Case, context: Any, clock: Clock) -> Sighting | None:
     """The finding needs Cases before it: keep only those that matter, then shrink the last one."""
     history = sighting.history
     if not history or fresh.shows(start, history) is None:
-        return _shrunk(None)
-    needed = _fewer(history, lambda fewer: fresh.shows(start, fewer) is not None, context)
-    needed = _smaller(needed, lambda smaller: fresh.shows(start, smaller) is not None, context)
-    return _shrunk(_by_forks(fresh, sighting, start, needed, _FRESH_TRIES_MAX, context))
+        return None
+    needed = _fewer(history, lambda fewer: fresh.shows(start, fewer) is not None, context, clock)
+    needed = _smaller(needed, lambda smaller: fresh.shows(start, smaller) is not None, context, clock)
+    return _by_forks(fresh, sighting, needed, _FRESH_TRIES_MAX, context, clock)
 
 
-def _fewer(history: tuple[Case, ...], violates: Callable[[tuple[Case, ...]], bool], context: Any) -> tuple[Case, ...]:
+def _fewer(
+    history: tuple[Case, ...], violates: Callable[[tuple[Case, ...]], bool], context: Any, clock: Clock
+) -> tuple[Case, ...]:
     """Remove ever smaller runs of Cases from *history* while the finding stays."""
     chunk = len(history)
     while chunk:
@@ -189,7 +202,7 @@ def _fewer(history: tuple[Case, ...], violates: Callable[[tuple[Case, ...]], boo
         while start < len(history):
             context.mark(5, start)
             fewer = history[:start] + history[start + chunk :]
-            if violates(fewer):
+            if not clock.over() and violates(fewer):
                 history = fewer
             else:
                 start += chunk
@@ -197,16 +210,17 @@ def _fewer(history: tuple[Case, ...], violates: Callable[[tuple[Case, ...]], boo
     return history
 
 
-def _smaller(history: tuple[Case, ...], violates: Callable[[tuple[Case, ...]], bool], context: Any) -> tuple[Case, ...]:
+def _smaller(
+    history: tuple[Case, ...], violates: Callable[[tuple[Case, ...]], bool], context: Any, clock: Clock
+) -> tuple[Case, ...]:
     """Make each Case of *history* smaller while the finding stays."""
-    until = time.monotonic() + _SHRINK_S
+    until = clock.moment(_SHRINK_S)
     for place in range(len(history)):
         before, after = history[:place], history[place + 1 :]
 
         def still(case: Case, before: Any = before, after: Any = after) -> bool:
             context.mark(5, len(before))
-            over = context.stop_requested() or time.monotonic() > until
-            return not over and violates((*before, case, *after))
+            return not clock.over(until) and violates((*before, case, *after))
 
         smallest, _ = reduce_case(history[place], still, tries_max=_HISTORY_TRIES_MAX)
         history = (*before, smallest, *after)
@@ -216,16 +230,21 @@ def _smaller(history: tuple[Case, ...], violates: Callable[[tuple[Case, ...]], b
 def confirm(context: Any, arguments: dict[str, Any]) -> Iterator[_Message]:
     """The task: play the minimal Case in `times` fresh processes and count how often the finding shows.
 
-    It stops when it was seen `enough` times; one that hangs is watched `briefly` where it was watched long before.
+    It stops when it was seen `enough` times, and when the time is over, though not before it has played it once; one
+    that hangs is watched `briefly` where it was watched long before.
     """
     sighting = codec.decode(Sighting, arguments["sighting"], where="sighting")
     fresh = _Fresh(context, arguments, sighting, sure=not arguments.get("briefly", False))
     start = sighting.subject
+    clock = Clock(arguments.get("seconds"))
     seen = played = 0
     while played < arguments["times"] and seen < arguments.get("enough", arguments["times"]):
+        if played and clock.over():
+            break
         context.mark(6, played)
         played += 1
-        seen += fresh.shows(start, sighting.history) is not None
+        with clock.rehearsal():
+            seen += fresh.shows(start, sighting.history) is not None
     yield {"message": "confirmed", "seen": seen, "played": played}
 
 

@@ -10,6 +10,7 @@ from handshaker.harness.notices import CampaignFinished, CampaignStarted, Findin
 from handshaker.harness.settings import Settings
 from tests.harness.command_line import BOOM, ECHO, handshaker
 
+LATE = ("unix plain", "tcp6 plain")
 THREADING = ECHO + "class Server(socketserver.ThreadingTCPServer):\n    daemon_threads = True\n"
 TURNS = """
 import socketserver, threading
@@ -143,3 +144,11 @@ def test_a_finding_under_threads_is_replayed_under_threads(write):
     [saved] = (folder / ".handshaker" / "findings").glob("*.json")
     again = handshaker(folder, "replay", saved.stem)
     assert (again.code, "still failing" in again.out) == (1, True)
+
+
+def test_a_combination_whose_turn_comes_too_late_is_skipped_with_its_reason(write):
+    """`max_time` bounds all combinations together: none begins when it is over, and each that does not is named."""
+    ran = Ran(write(ECHO), "subject.py:Echo", "tcp", "unix", "tcp6", max_time_s=0.001, phases=("preflight",))
+    assert ran.played == [("tcp", "plain")]
+    assert ran.matrix.skipped == tuple((name, "--max-time was over before its turn came") for name in LATE)
+    assert ran.code == 0

@@ -80,6 +80,12 @@ def test_the_last_event_is_the_end_of_the_last_peer(network):
     assert flat[-2][0] == "peer.end"
 
 
+@pytest.mark.parametrize(("concurrency", "real"), [("plain", False), ("threading", True), ("forking", True)])
+def test_threads_and_forks_are_played_in_real_time(concurrency, real):
+    """Whoever budgets time knows before the first Case whether silence will last as long as it says."""
+    assert Stage(StdlibTarget(LineEcho, concurrency=concurrency), network="loopback").in_real_time is real
+
+
 def test_a_stage_plays_only_while_it_is_entered():
     """Without its probes and its clock a Case would be another Case."""
     stage = Stage(StdlibTarget(LineEcho))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from handshaker.harness.case import Case
+from handshaker.harness.case import Act, Case, Script
 from handshaker.harness.notices import FindingReady
 from handshaker.harness.verdict import Confirmation, Level, Reach
 from handshaker.reports.failure import confirmation_text, failure_text, finding_order
@@ -171,3 +171,23 @@ def test_hostile_text_is_harmless() -> None:
     assert "\\x1b[2J" in text
     assert len(text) < 20_000
     assert len(text.splitlines()) < 80
+
+
+@pytest.mark.parametrize(
+    ("scripts", "owner", "told"),
+    [((Script(),), (Act("serve"), Act("play")), True), ((), (Act("close"),), False), ((Script(),), (), False)],
+)
+def test_a_case_of_peers_and_an_owner_says_that_it_needs_both(scripts, owner, told) -> None:
+    """Where peers alone cannot do it, the line that says who can does not read as if they could."""
+    finding = replace(samples.RAISED.finding, case=Case(scripts, owner=owner))
+    text = failure_text(replace(samples.RAISED, finding=finding))
+    assert ("it needs what the server's owner does" in text) is told
+
+
+def test_what_was_not_played_again_is_not_said_to_need_what_came_before_it() -> None:
+    """Whether a finding needs the connections before it is known only once it was tried."""
+    finding = replace(samples.RAISED.finding, history=(Case((Script(),)),))
+    assert "needs 1 connection before it in the same process" in failure_text(FindingReady(finding))
+    assert "seen after 1 connection in the same process" in failure_text(
+        FindingReady(replace(finding, confirmations=()))
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from handshaker.harness.campaign.matrix import matrix
 from handshaker.harness.notices import CampaignFinished
 from handshaker.reports.matrix import matrix_lines
@@ -28,7 +30,14 @@ def test_a_skipped_combination_is_named_with_its_reason():
     """Nobody takes a combination for tested that was not."""
     text = lines_text(matrix_lines(matrix(COLUMNS, 1)), color=False)
     assert "skipped tcp threading: this handler ends every thread" in text
-    assert "2 combinations played, 1 skipped · exit 1" in text
+    assert text.endswith("2 combinations played, 1 skipped · exit 1: violated\n")
+
+
+@pytest.mark.parametrize(("columns", "meaning"), [(COLUMNS, "nothing that fails the run"), (COLUMNS[1:], "held")])
+def test_the_last_line_says_what_the_exit_code_of_the_whole_run_means(columns, meaning):
+    """It is the code that the command ends with, in the words of a run over one combination."""
+    text = lines_text(matrix_lines(matrix(columns, 0)), color=False)
+    assert text.endswith(f" · exit 0: {meaning}\n")
 
 
 def test_columns_stand_below_their_names():
