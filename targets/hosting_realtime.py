@@ -64,7 +64,8 @@ class Loop:
                 vars(server).pop(name, None)  # they refer to this loop, which refers to the server
 
     def end(self) -> None:
-        """Ask the loop to end."""
+        """Ask the loop to end; what shutdown() does beyond that is done for no peer any more."""
+        RUN.connection = -1
         self._server.shutdown()
 
     def _watched(self, turn: Callable[[], None]) -> Callable[[], None]:

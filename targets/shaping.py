@@ -104,6 +104,11 @@ def with_concurrency(cls: Any, wanted: str) -> Any:
         return cls
     if wanted == "plain":
         return plain(cls)
+    if _hands_over(cls):
+        raise TargetError(
+            f"{qualified_name(cls)} cannot be made {wanted}: it has its requests served in a process_request() of its "
+            f"own, which {MIXINS[wanted]} would replace; leave --concurrency {wanted} away, and it is played as it is"
+        )
     own = owner_of(cls)
     mixin = own.mixin(wanted)
     if mixin is None:
@@ -118,6 +123,15 @@ def with_concurrency(cls: Any, wanted: str) -> Any:
             f"{qualified_name(cls)} cannot be made {wanted}: {error}; write {MIXINS[wanted]} before the server class "
             f"in its bases"
         ) from None
+
+
+def _hands_over(cls: Any) -> bool:
+    """Whether the class says itself who serves a request, and leaves nothing of that to the class behind it."""
+    definer: Any = next((base for base in cls.__mro__ if "process_request" in vars(base)), object)
+    code: Any = getattr(vars(definer).get("process_request"), "__code__", None)
+    if code is None or definer.__module__ in _modules():
+        return False
+    return not {"super", "process_request"}.intersection(code.co_names)
 
 
 def _derived(cls: Any, bases: tuple[Any, ...], content: dict[str, Any]) -> Any:

@@ -18,6 +18,7 @@ from handshaker.harness.verdict import Violation
 
 __all__ = [
     "INSTANCE_KINDS",
+    "SERVED_BY",
     "chosen_against",
     "closed_meanwhile",
     "first",
@@ -111,6 +112,9 @@ def _loop_went_on(trace: Trace, events: Sequence[Event]) -> bool:
     taken = [event for event in events if event.kind in ("get_request.leave", "process_request.enter")]
     return bool(taken) and first(trace, *_GOING_ON, after=taken[-1].seq) is not None
 
+
+SERVED_BY: Final = frozenset({"process_request", "process_request_thread"})
+"""A server that overrides one of these may leave its requests to threads of its own, and they close them."""
 
 _GOING_ON: Final = (
     "get_request.enter", "service_actions.enter", "serve_forever.leave", "serve_forever.raise",

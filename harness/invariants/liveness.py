@@ -59,9 +59,16 @@ def _endless(events: Events, cause: str, expected: str) -> Answer:
 
 
 def _held_up(trace: Trace, events: Events) -> Unknown | None:
-    """Whether a handler that waits, but not for its peer, may wait for another one that was served at the same time."""
+    """Whether a handler that waits, but not for its peer, may wait for another one that was served at the same time.
+
+    Nor is it the handler any more that holds a connection when it has returned: how long its thread does is its own.
+    """
     end = first(events, "network.stalled")
-    if end is None or end["operation"] != "handle" or not is_concurrent(trace):
+    if end is None or end["operation"] != "handle":
+        return None
+    if has(before(events, end), "finish_request.leave"):
+        return Unknown("the handler has returned, and a thread of its own keeps the connection")
+    if not is_concurrent(trace):
         return None
     others = [other for other in trace.of(*STOPS) if other.connection not in (-1, end.connection)]
     return (
@@ -153,7 +160,9 @@ def _waits_between(events: Events) -> bool:
 def _timeout_respected(trace: Trace, contract: Contract) -> Answer:
     # What a handler of datagrams declares is set by nobody: there is no socket of the request.
     declared = None if contract.kind == "datagram" else contract.timeout
-    return each_connection(trace, lambda events: _timeout_respected_in(events, declared), *REQUESTS)
+    return each_connection(
+        trace, lambda events: _held_up(trace, events) or _timeout_respected_in(events, declared), *REQUESTS
+    )
 
 
 def _timeout_respected_in(events: Events, declared: float | None) -> Answer:

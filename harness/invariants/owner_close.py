@@ -141,8 +141,8 @@ def _listener_open_while_serving(trace: Trace, contract: Contract) -> Answer:
         lasting = bool(running(serving, event)) if told else event.connection >= 0
         if lasting and not (running(known, event) or is_childs(trace, event)):
             inside = unfinished(trace, event, "service_actions", "handle_timeout", *REQUEST_PATH)
-            if "serve_forever" in contract.overrides and not inside:
-                return Unknown("a serve_forever() of the server's own may close it when its loop is over")
+            if not inside and not {"serve_forever", "shutdown"}.isdisjoint(contract.overrides):
+                return Unknown("a serve_forever() or shutdown() of the server's own may close it when the loop is over")
             # In the usual life nothing is told of the owner, who closes it too.
             if inside or event.connection >= 0 or trace.of("owner.enter"):
                 found.append(_closed_while_serving(event))

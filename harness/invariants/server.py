@@ -14,6 +14,7 @@ from typing import Final
 from handshaker.harness.contract import CONCURRENT_PATH, SERVER_PATH, Contract
 from handshaker.harness.invariants.base import STOPS, Answer, NotApplicable, Unknown, invariant
 from handshaker.harness.invariants.facts import (
+    SERVED_BY,
     chosen_against,
     first,
     is_concurrent,
@@ -190,7 +191,8 @@ def _went_on(trace: Trace, failed: Event) -> Iterator[Violation]:
 )
 def _hook_order(trace: Trace, contract: Contract) -> Answer:
     requests = [events for _, events in peers(trace)]
-    kept = [events for events in requests if "process_request" in contract.overrides and _is_kept(events)]
+    own = not SERVED_BY.isdisjoint(contract.overrides)
+    kept = [events for events in requests if own and _is_kept(events)]
     judged = [events for events in requests if events not in kept]
     found = [_off_the_path(trace, events) or _parent_goes_on(events) for events in judged]
     broken = [violation for violation in found if violation is not None]

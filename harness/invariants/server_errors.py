@@ -14,6 +14,7 @@ from typing import Final
 from handshaker.harness.contract import Contract
 from handshaker.harness.invariants.base import Answer, Unknown, invariant
 from handshaker.harness.invariants.facts import (
+    SERVED_BY,
     first,
     is_allowed,
     is_concurrent,
@@ -127,8 +128,11 @@ def _misplaced(error: Event, report: Event, events: Sequence[Event]) -> str:
     broken_by=(*_PATH, "handle_error"),
     implied_by=("server/child-exits",),
 )
-def _base_exceptions(trace: Trace, _contract: Contract) -> Iterator[Violation]:
+def _base_exceptions(trace: Trace, contract: Contract) -> Iterator[Violation]:
+    own = is_concurrent(trace) and not SERVED_BY.isdisjoint(contract.overrides)
     for _, events in peers(trace):
+        if own and first(events, "socket.close") is not None and first(events, "shutdown_request.enter") is None:
+            continue  # where requests are served in a way of the server's own, somebody else may close them
         error = first(events, "finish_request.raise", "process_request.raise")
         if error is None or is_exception(error):
             continue

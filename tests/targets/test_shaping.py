@@ -97,6 +97,24 @@ def test_a_threading_class_made_forking_serves_in_a_child() -> None:
         assert not server.active_children
 
 
+@pytest.mark.parametrize("wanted", ["threading", "forking"])
+def test_a_server_that_hands_its_requests_over_keeps_its_own_way(wanted: str) -> None:
+    """A process_request() that goes its own way would be replaced, so that is refused; one that adds to it is not."""
+
+    class Pool(socketserver.TCPServer):
+        def process_request(self, request: Any, client_address: Any) -> None:
+            threading.Thread(target=self.finish_request, args=(request, client_address)).start()
+
+    class Counts(socketserver.TCPServer):
+        def process_request(self, request: Any, client_address: Any) -> None:
+            super().process_request(request, client_address)
+
+    with pytest.raises(TargetError, match="a process_request\\(\\) of its own, which .* would replace"):
+        shaped(Pool, "", wanted)
+    assert shaped(Pool, "", "plain") is Pool
+    assert concurrency_of(shaped(Counts, "", wanted)) == wanted
+
+
 def test_the_users_own_bases_must_be_in_order() -> None:
     """A class whose mix-in comes too late cannot get it in front as well."""
     with pytest.raises(TargetError, match="write ThreadingMixIn before the server class in its bases"):

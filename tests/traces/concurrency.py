@@ -236,7 +236,7 @@ BAD = {
             inserted(thread_raises(SystemExit), [event("server.stopped", 0, "boom", **EXIT)], after="thread.end")
         ),
         "the child exits with 0": Asked(child_raises(SystemExit, status="exit 0")),
-        "left open": Asked(lacking(thread_raises(SystemExit), "shutdown_request.", "close_request.")),
+        "left open": Asked(lacking(thread_raises(SystemExit), "shutdown_request.", "close_request.", "socket.")),
     },
     "lifecycle/order": {"finished elsewhere": Asked(changed(THREAD, "finish.enter", thread=8))},
     "resources/socket-closed-once": {

@@ -117,8 +117,11 @@ BAD = {
     "liveness/answers-complete-message": {"waits for EOF": Asked(completeness(WITHOUT_EOF), LINE)},
 }
 
+KEPT = inserted(ONE, [event("network.stalled", 0, operation="handle", after="closed")], after="finish_request.leave")
+
 DOUBT = {
     "liveness/ends-after-eof": {
+        "a thread keeps the connection": Asked(KEPT),
         "the stream did not end": Asked(endless("stalled", "recv", "open")),
         "a bound was hit": Asked(inserted(ONE, [event("network.limit", 0, what="reply")], after="peer.half-close")),
     },

@@ -274,6 +274,10 @@ DOUBT = {
             apart(BUILT, begins("serve", 0), call("serve_forever", ACTIONS, turn(0), closed()), over("serve", 0)),
             OWN_LOOP,
         ),
+        "by a shutdown() of its own": Asked(
+            apart(BUILT, begins("serve", 0), call("serve_forever", ACTIONS, turn(0), closed()), over("serve", 0)),
+            Contract(overrides=("shutdown",)),
+        ),
         "by a loop of its own in the usual life": Asked(trace(peer(0), call("server_close", number=0)), OWN_LOOP),
     },
     "server/nothing-after-shutdown": {

@@ -143,6 +143,9 @@ BAD = {
 DOUBT = {
     "server/hook-order": {
         "left to a thread that closes it": Asked(lacking(ONE, "shutdown_request.", "close_request."), OWN),
+        "by the thread that was started for it": Asked(
+            lacking(ONE, "shutdown_request.", "close_request."), Contract(overrides=("process_request_thread",))
+        ),
     },
     "server/error-reported-once": {
         "a departure that the server deals with": Asked(lacking(LEFT, "handle_error.")),
