@@ -109,7 +109,7 @@ def test_a_server_that_hands_its_requests_over_keeps_its_own_way(wanted: str) ->
         def process_request(self, request: Any, client_address: Any) -> None:
             super().process_request(request, client_address)
 
-    with pytest.raises(TargetError, match="a process_request\\(\\) of its own, which .* would replace"):
+    with pytest.raises(TargetError, match=r"a process_request\(\) of its own, which .* would replace"):
         shaped(Pool, "", wanted)
     assert shaped(Pool, "", "plain") is Pool
     assert concurrency_of(shaped(Counts, "", wanted)) == wanted
