@@ -73,8 +73,8 @@ def cli() -> None:
 )
 @click.option(
     "--concurrency",
-    default="",
-    type=click.Choice(["", *CONCURRENCIES, "all"]),
+    default=None,
+    type=click.Choice([*CONCURRENCIES, "all"]),
     help="How the server shares its time. Default: plain; and if the server is written with threads "
     "or forks, then a sample as it is written, of 15 seconds at most.",
 )
@@ -212,7 +212,7 @@ class _OrderedSteps(click.Command):
 def play(
     context: click.Context, /, target: str, faults: tuple[str, ...], acts: tuple[str, ...], **options: Any
 ) -> None:
-    """Play one Case by hand and print its Trace as a timeline."""
+    """Play one Case by hand and print its Trace as a timeline; what it violates is shown, and makes the exit code 1."""
     case = Steps(context.obj, faults, acts).case()
     settings = Settings(
         target=plain_target(target), server=options["server"], factory=options["factory"], network=options["network"],

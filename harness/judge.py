@@ -120,6 +120,7 @@ class Judge:
         self._shapes = _Shapes()
         self._gists = _Shapes()
         self._tallies: dict[tuple[tuple[str, Outcome], ...], _Tally] = {}
+        self._settled: dict[str, _Tally] = {}
         self.bugs: dict[str, str] = {}
 
     def verdicts(self, trace: Trace) -> list[Verdict]:
@@ -131,6 +132,16 @@ class Judge:
         verdicts = self.relations(family)
         self._tally(verdicts).count += 1
         return verdicts
+
+    def settle(self, slug: str) -> None:
+        """Count that the relation *slug* holds, where equal replies have shown it, if it is selected at all."""
+        if slug not in self._settled:
+            known = slug not in self._idle and slug in [row.slug for row in self._relations]
+            outcomes = [
+                (row.slug, Outcome.HOLDS if row.slug == slug else Outcome.NOT_APPLICABLE) for row in self._relations
+            ]
+            self._settled[slug] = self._tally([Verdict(*said) for said in outcomes]) if known else _Tally(clean=True)
+        self._settled[slug].count += 1
 
     def relations(self, family: Family) -> list[Verdict]:
         """What each selected relation says about *family*; nothing is counted."""

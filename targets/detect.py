@@ -112,6 +112,9 @@ def _why_not(cls: type) -> str:
         package = base.__module__.partition(".")[0]
         if package in _FOREIGN:
             return f": it is based on {package}, and this version hosts handlers of socketserver only"
+    if all(callable(getattr(cls, hook, None)) for hook in ("setup", "handle", "finish")):
+        module = cls.__mro__[-2].__module__
+        return f": if it is built on another implementation of socketserver, add --implementation {module}"
     if _required(cls) is not None and "server" in words_of(cls.__name__):
         return ": if its objects hold one, write a function that makes the object and returns the server in it"
     return ""

@@ -235,7 +235,10 @@ class Workbench:
         first = base_flat if base_flat is not None else self.run(base).flat
         second = variant_flat if variant_flat is not None else self.run(variant).flat
         last_only = relation in ("isolation", "repeatability", CONCURRENT)
-        if outcome(first, last_only=last_only) == outcome(second, last_only=last_only):
+        told = outcome(first, last_only=last_only)
+        if told == outcome(second, last_only=last_only):
+            if _replied(told):
+                self.judge.settle(_SETTLED.get(relation, f"relation/{relation}"))
             return []
         kin = Family(relation, self.play(base), self.play(base), self.play(variant))
         if self._misfit:
@@ -347,6 +350,16 @@ def outcome(flat: list[Any], *, last_only: bool = False) -> Any:
     if last_only:
         return ends[-1:]
     return ends, [what[0] for what in whats if what[0] in _RAISED]
+
+
+def _replied(told: Any) -> bool:
+    """Whether anybody was told anything in this `outcome`: silence that equals silence shows nothing."""
+    ends = told[0] if isinstance(told, tuple) else told
+    return any(end if isinstance(end, bytes) else end[-1] for end in ends)
+
+
+_SETTLED: Final = {CONCURRENT: "relation/concurrent-isolation", COMPLETENESS: "liveness/answers-complete-message"}
+"""The rows of those relations that are called otherwise."""
 
 
 def _told_datagrams(flat: list[Any], *, last_only: bool) -> Any:

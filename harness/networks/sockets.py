@@ -18,7 +18,7 @@ from operator import index
 from threading import get_ident
 from typing import Any, Final, NoReturn
 
-from handshaker.harness.networks.bounds import LONGEST_S, stop, stopped_again
+from handshaker.harness.networks.bounds import EVENTS_MAX, LONGEST_S, check_events, stop, stopped_again
 from handshaker.harness.networks.files import Tally, open_file
 from handshaker.harness.recorder import RUN, injected
 
@@ -207,6 +207,8 @@ class PulledSocket(socket.socket):
             self._failed(operation, error)
             raise
         if data:
+            if run.recorder is not None and len(run.recorder.flat) > 2 * EVENTS_MAX:
+                check_events(self.number)
             if not flags or not flags & socket.MSG_PEEK:
                 run.emit((self._what_recv[self.via], data))
         elif size:

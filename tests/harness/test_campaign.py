@@ -340,3 +340,11 @@ def test_what_fails_a_run_can_be_chosen(write, fail_on, code):
     )
     assert set(campaign.slugs) == {"handler/reset-is-expected"}
     assert campaign.code == code
+
+
+def test_a_relation_that_holds_is_counted_as_held(write):
+    """Equal replies show that a relation holds: a run of nothing else has tested something, and says so."""
+    run = Conducted(write(ECHO), "subject.py:Echo", invariants=("relation/*",), max_examples=20)
+    held = {slug: holds for slug, holds, *_ in run.finished.verdicts}
+    assert held["relation/segmentation"] > 0
+    assert run.code == 0

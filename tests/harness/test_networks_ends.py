@@ -290,6 +290,15 @@ def test_endless_events_meet_a_bound(network, monkeypatch):
     assert wire.recorder.stopped_by == ("network.limit", 0, "events")
 
 
+def test_endless_small_reads_meet_a_bound(network, monkeypatch):
+    """So are those of a handler that takes a long input byte by byte."""
+    for module in ("bounds", "sockets"):
+        monkeypatch.setattr(f"handshaker.harness.networks.{module}.EVENTS_MAX", 500)
+    with connected(network, send(b"x" * 2_000)) as wire:
+        assert run_until_stopped(lambda: wire.socket.recv(1)) < 600
+    assert wire.recorder.stopped_by == ("network.limit", 0, "events")
+
+
 def test_a_stopped_handler_is_stopped_again_and_at_last_ended(network, monkeypatch):
     """Each further operation raises; a handler that swallows every stop is ended by the last resort."""
     ended = []

@@ -66,6 +66,14 @@ def opaque(*args: Any) -> Any: ...
 def two(a: Any, b: Any) -> Any: ...
 
 
+class Elsewhere:
+    """Has the hooks of a handler, and not its base."""
+
+    def setup(self) -> None: ...
+    def handle(self) -> None: ...
+    def finish(self) -> None: ...
+
+
 bare = functools.partial(Echo)
 
 HANDLERS = {
@@ -148,6 +156,7 @@ def test_async_is_refused(thing: Any) -> None:
         (7, "an int object"),
         (None, "a NoneType object"),
         (dict, "neither a handler nor a server"),
+        (Elsewhere, f"on another implementation of socketserver, add --implementation {__name__}"),
         (asyncio.Protocol, "based on asyncio"),
         (demo_app, "WSGI application"),
     ],
