@@ -25,6 +25,7 @@ from handshaker.targets.instrument_server import without_waiting
 
 __all__ = ["refuse_serving"]
 
+_LOOPS: Final = ("serve_forever", "handle_request")
 _FOLLOWED: Final = (FunctionType, MethodType, functools.partial, staticmethod, classmethod)
 _LOOKS_MAX: Final = 50
 _LOOK_S: Final = 0.01
@@ -66,8 +67,9 @@ def _serving(server: Any, new: list[threading.Thread]) -> list[threading.Thread]
     """The threads in which a loop of *server* runs, or is certain to."""
     promising = [thread for thread in new if _leads_to_a_loop(_task(thread), server)]
     pause = threading.Event()
+    here = threading.current_thread()
     for _ in range(_LOOKS_MAX):
-        found = [thread for thread in threading.enumerate() if _serves(thread, server)]
+        found = [thread for thread in threading.enumerate() if thread is not here and _serves(thread, server)]
         if found or all(_loops(thread) or not thread.is_alive() for thread in promising):
             return found
         pause.wait(_LOOK_S)
@@ -98,7 +100,7 @@ def _loops(thread: threading.Thread) -> list[Any]:
     found = []
     while frame is not None:
         code = frame.f_code
-        if code.co_argcount and (code.co_name == "serve_forever" or code in _standard_turns()):
+        if code.co_name in _LOOPS and code.co_argcount and (code.co_name == _LOOPS[0] or code in _standard_turns()):
             found.append(frame.f_locals.get(code.co_varnames[0]))
         frame = frame.f_back
     return found
