@@ -64,8 +64,7 @@ class Loop:
                 vars(server).pop(name, None)  # they refer to this loop, which refers to the server
 
     def end(self) -> None:
-        """Ask the loop to end; what shutdown() does beyond that is done for no peer any more."""
-        RUN.connection = -1
+        """Ask the loop to end."""
         self._server.shutdown()
 
     def _watched(self, turn: Callable[[], None]) -> Callable[[], None]:

@@ -48,12 +48,14 @@ class EndsAfterEofRepaired(BaseRequestHandler):
     def handle(self) -> None:
         data = b""
         with suppress(ConnectionError):
-            while b"\n" not in data:
+            while b"\n" not in data and len(data) <= LINE_BYTES:
                 segment = self.request.recv(_CHUNK_BYTES)
-                data += segment
-                if not segment or len(data) > LINE_BYTES:
+                if not segment:
                     return
-            self.request.sendall(data.partition(b"\n")[0].upper())
+                data += segment
+            line = data.partition(b"\n")[0]
+            if len(line) <= LINE_BYTES:
+                self.request.sendall(line.upper())
 
 
 class EndsAfterReset(Lines):
